@@ -1,0 +1,6 @@
+//! The `campaign` function's executable.
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    fanfare_campaign::run().await
+}

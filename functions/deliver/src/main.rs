@@ -1,0 +1,6 @@
+//! The `deliver` function's executable.
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    fanfare_deliver::run().await
+}

@@ -1,0 +1,1 @@
+//! All of Fanfare on one machine.

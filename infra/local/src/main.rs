@@ -1,0 +1,3 @@
+//! Starts the whole of Fanfare on this machine.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What every Fanfare function shares.

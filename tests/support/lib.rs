@@ -1,0 +1,1 @@
+//! What the stories share: a stack, a client, a naive model.

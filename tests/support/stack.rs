@@ -1,0 +1,3 @@
+//! The local stack, for the stories.
+
+fn main() {}
