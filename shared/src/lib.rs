@@ -1,1 +1,7 @@
 //! What every Fanfare function shares.
+//!
+//! Arrows point down only: [`dialect`], [`store`], [`queue`] and [`channel`] use [`domain`], and not each other;
+//! [`domain`] uses none of them; [`runtime`] serves all.
+
+pub mod domain;
+pub mod runtime;

@@ -1,0 +1,161 @@
+//! Tenants.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::AppId;
+
+/// One tenant: who may call in its name, and how its devices are reached.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct App {
+    /// The tenant.
+    pub id: AppId,
+    /// How its backend calls through Tencent's contract, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tencent: Option<Tencent>,
+    /// How its backend calls through RongCloud's contract, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rongcloud: Option<Rongcloud>,
+    /// Its credentials with the vendors.
+    #[serde(default)]
+    pub channels: Channels,
+    /// What it may spend.
+    #[serde(default)]
+    pub quotas: Quotas,
+}
+
+/// The identity of an app in Tencent's contract.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tencent {
+    /// The `SDKAppID`.
+    pub sdk_app_id: u64,
+    /// What UserSigs are signed with.
+    #[serde(serialize_with = "expose")]
+    pub secret_key: SecretString,
+    /// The accounts that may call the server API.
+    pub admins: Vec<String>,
+    /// Whether pushing to all users is switched on.
+    #[serde(default = "yes")]
+    pub push_enabled: bool,
+}
+
+/// The identity of an app in RongCloud's contract.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rongcloud {
+    /// The `App-Key`.
+    pub app_key: String,
+    /// What requests are signed with.
+    #[serde(serialize_with = "expose")]
+    pub app_secret: SecretString,
+}
+
+/// What an app may spend. The defaults are those of Tencent's contract.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quotas {
+    /// Pushes a day.
+    pub pushes_per_day: u32,
+    /// A push is refused unless more than this many milliseconds have passed since the one before it.
+    pub push_interval_ms: u32,
+    /// Where its day begins: minutes east of UTC.
+    pub utc_offset_minutes: i32,
+    /// How long a repeated request is answered as the first was, in seconds.
+    pub dedup_secs: u32,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self { pushes_per_day: 100, push_interval_ms: 1_000, utc_offset_minutes: 8 * 60, dedup_secs: 300 }
+    }
+}
+
+/// An app's credentials, by vendor. A vendor without one is not sent to.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channels {
+    /// Apple's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apns: Option<ApnsCredentials>,
+    /// Google's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fcm: Option<FcmCredentials>,
+}
+
+/// A token-signing key of Apple's developer account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApnsCredentials {
+    /// Where to send: `https://api.push.apple.com` unless said otherwise.
+    #[serde(default = "apns_endpoint")]
+    pub endpoint: String,
+    /// The team.
+    pub team_id: String,
+    /// The key's id.
+    pub key_id: String,
+    /// The key: P-256, PKCS #8, PEM.
+    #[serde(serialize_with = "expose")]
+    pub private_key: SecretString,
+    /// The bundle id, for devices that registered without one.
+    pub topic: String,
+    /// Notifications a second, over all workers.
+    #[serde(default = "default_rate")]
+    pub rate: u32,
+}
+
+/// A service account of a Firebase project.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FcmCredentials {
+    /// Where to send: `https://fcm.googleapis.com` unless said otherwise.
+    #[serde(default = "fcm_endpoint")]
+    pub endpoint: String,
+    /// The account, as Google's JSON has it.
+    pub service_account: ServiceAccount,
+    /// Messages a second, over all workers (FCM grants 600,000 a minute).
+    #[serde(default = "default_rate")]
+    pub rate: u32,
+}
+
+/// What is used of Google's service account file; its other members are let pass.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceAccount {
+    /// The Firebase project.
+    pub project_id: String,
+    /// Who signs.
+    pub client_email: String,
+    /// The key: RSA, PKCS #8, PEM.
+    #[serde(serialize_with = "expose")]
+    pub private_key: SecretString,
+    /// Where access tokens are to be had.
+    #[serde(default = "google_token_uri")]
+    pub token_uri: String,
+}
+
+/// Secrets leave only into the encrypted table of apps.
+fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    use secrecy::ExposeSecret;
+    serializer.serialize_str(secret.expose_secret())
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_rate() -> u32 {
+    10_000
+}
+
+fn apns_endpoint() -> String {
+    "https://api.push.apple.com".to_owned()
+}
+
+fn fcm_endpoint() -> String {
+    "https://fcm.googleapis.com".to_owned()
+}
+
+fn google_token_uri() -> String {
+    "https://oauth2.googleapis.com/token".to_owned()
+}

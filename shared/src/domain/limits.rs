@@ -1,0 +1,35 @@
+//! Every number that bounds something, and where it comes from.
+
+/// Attribute slots of an app (Tencent, "Push to all users": numbers 0 to 9).
+pub const ATTRIBUTE_SLOTS: u8 = 10;
+/// Longest attribute name, in bytes of UTF-8 (Tencent, "Setting application attribute names").
+pub const ATTRIBUTE_NAME_BYTES: usize = 50;
+/// Longest attribute value, in bytes of UTF-8 (Tencent, "Setting user attributes").
+pub const ATTRIBUTE_VALUE_BYTES: usize = 50;
+/// Longest tag, in bytes of UTF-8 (Tencent, "Adding user tags").
+pub const TAG_BYTES: usize = 50;
+/// Most tags a user carries (Tencent, "Adding user tags").
+pub const TAGS_PER_USER: usize = 100;
+/// Longest time a message is kept for those who are offline, in seconds: seven days (Tencent, `MsgLifeTime`).
+pub const LIFETIME_SECS: u32 = 604_800;
+/// Most devices of a user; the one unseen longest makes room (client protocol, "Devices").
+pub const DEVICES_PER_USER: usize = 10;
+/// Vendor pushes go to devices active within this many days (RongCloud, `/push.json`: "the last 30 days").
+pub const ACTIVE_DAYS: i64 = 30;
+/// Longest device token. A browser's push subscription, as JSON, is the longest of them.
+pub const DEVICE_TOKEN_BYTES: usize = 2_048;
+
+/// How long a push that is for online users only may wait in queues before it counts as expired, in seconds.
+/// Longer than a paced broadcast to a million sockets, shorter than a reader's idea of "now".
+pub const ONLINE_ONLY_SECS: i64 = 600;
+/// How long a push and its ledger are kept, in seconds: thirty days.
+pub const PUSH_RETENTION_SECS: i64 = 30 * 86_400;
+/// Times that a device is tried before it counts as failed.
+pub const ATTEMPTS: u8 = 6;
+
+/// Largest frame of a WebSocket API; a longer one would have to be split (API Gateway, WebSocket quotas).
+pub const FRAME_BYTES: usize = 32 * 1024;
+/// Largest batch message: one billing unit of SQS (SQS pricing: each 64 KB chunk is a request).
+pub const BATCH_BYTES: usize = 64 * 1024;
+/// Longest delay of an SQS message, in seconds (SQS, `DelaySeconds`).
+pub const QUEUE_DELAY_SECS: i64 = 900;

@@ -1,0 +1,28 @@
+//! The rules of Fanfare, without I/O: who can be reached, who is meant, what is sent, and what came of it.
+//!
+//! Nothing here knows a wire contract, a database or a queue.
+
+mod app;
+mod audience;
+mod condition;
+mod delivery;
+mod device;
+mod ids;
+pub mod limits;
+mod notification;
+mod push;
+mod shard_set;
+mod term;
+mod time;
+
+pub use app::{App, ApnsCredentials, Channels, FcmCredentials, Quotas, Rongcloud, ServiceAccount, Tencent};
+pub use audience::Audience;
+pub use condition::Condition;
+pub use delivery::{Outcome, Tally};
+pub use device::{Channel, Device, DeviceToken, Platform, UnknownName};
+pub use ids::{AppId, Block, ConnectionId, DeviceId, InvalidId, Ordinal, PushId, Seq, Shard, UserId};
+pub use notification::Notification;
+pub use push::{Message, Push};
+pub use shard_set::ShardSet;
+pub use term::{AttributeSlot, AttributeValue, InvalidTerm, Tag, Term};
+pub use time::Timestamp;

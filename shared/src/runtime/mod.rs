@@ -1,0 +1,8 @@
+//! What a function needs of its surroundings: settings, the AWS clients, the clock, the log.
+
+pub mod aws;
+mod clock;
+pub mod config;
+pub mod telemetry;
+
+pub use clock::Clock;
