@@ -42,9 +42,7 @@ impl Condition {
     pub fn resolve<'a>(&self, everyone: &ShardSet, members: &impl Fn(&Term) -> &'a ShardSet) -> ShardSet {
         match self {
             Self::Term(term) => everyone.clone() & members(term),
-            Self::All(parts) => {
-                parts.iter().fold(everyone.clone(), |set, part| set & &part.resolve(everyone, members))
-            }
+            Self::All(parts) => parts.iter().fold(everyone.clone(), |set, part| set & &part.resolve(everyone, members)),
             Self::Any(parts) => {
                 parts.iter().fold(ShardSet::default(), |set, part| set | &part.resolve(everyone, members))
             }

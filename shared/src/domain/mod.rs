@@ -3,6 +3,7 @@
 //! Nothing here knows a wire contract, a database or a queue.
 
 mod app;
+mod attribute_names;
 mod audience;
 mod condition;
 mod delivery;
@@ -14,8 +15,10 @@ mod push;
 mod shard_set;
 mod term;
 mod time;
+mod user;
 
-pub use app::{App, ApnsCredentials, Channels, FcmCredentials, Quotas, Rongcloud, ServiceAccount, Tencent};
+pub use app::{ApnsCredentials, App, Channels, FcmCredentials, Quotas, Rongcloud, ServiceAccount, Tencent};
+pub use attribute_names::{AttributeNames, NameError};
 pub use audience::Audience;
 pub use condition::Condition;
 pub use delivery::{Outcome, Tally};
@@ -26,3 +29,4 @@ pub use push::{Message, Push};
 pub use shard_set::ShardSet;
 pub use term::{AttributeSlot, AttributeValue, InvalidTerm, Tag, Term};
 pub use time::Timestamp;
+pub use user::{Edit, EditError, Profile, User};

@@ -48,7 +48,10 @@ pub fn optional(lookup: &impl Lookup, name: &str) -> Option<String> {
 }
 
 /// A setting that must be there and parse.
-pub fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(lookup: &impl Lookup, name: &str) -> Result<T, ConfigError> {
+pub fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    lookup: &impl Lookup,
+    name: &str,
+) -> Result<T, ConfigError> {
     required(lookup, name)?
         .parse()
         .map_err(|error: T::Err| ConfigError::Invalid { name: name.to_owned(), reason: error.to_string() })
