@@ -1,0 +1,120 @@
+//! What each device has acknowledged.
+//!
+//! Not part of the contact, which every push reads: acknowledgements are read when a device asks what it missed.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::domain::{AppId, DeviceId, Seq, Timestamp, UserId, limits};
+
+use super::StoreError;
+use super::item::{self, n, number};
+use super::keys;
+
+/// What a device has acknowledged: every push up to a floor is settled for it, and those listed beyond.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Acknowledged {
+    /// Pushes up to this one are settled: acknowledged, not for its user, or past their lifetime.
+    pub floor: Seq,
+    /// Pushes beyond it that were acknowledged.
+    pub seqs: BTreeSet<Seq>,
+}
+
+impl Acknowledged {
+    /// Whether the push need not be sent to the device again.
+    pub fn covers(&self, seq: Seq) -> bool {
+        seq <= self.floor || self.seqs.contains(&seq)
+    }
+}
+
+/// Reads and writes acknowledgements.
+#[derive(Clone)]
+pub struct AckStore {
+    client: Client,
+    table: String,
+}
+
+impl AckStore {
+    /// Over the table of the audience.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// What a device has acknowledged, strongly consistent.
+    pub async fn get(&self, app: &AppId, user: &UserId, device: &DeviceId) -> Result<Acknowledged, StoreError> {
+        let item = item::get(&self.client, &self.table, &keys::acks(app, user, device)).await?.unwrap_or_default();
+        let seqs = item.get("a").and_then(|value| value.as_ns().ok()).into_iter().flatten();
+        Ok(Acknowledged {
+            floor: Seq(number(&item, "f").unwrap_or(0)),
+            seqs: seqs.filter_map(|seq| seq.parse().ok()).map(Seq).collect(),
+        })
+    }
+
+    /// Adds acknowledgements, blindly: a second time changes nothing.
+    pub async fn add(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        device: &DeviceId,
+        seqs: &BTreeSet<Seq>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if seqs.is_empty() {
+            return Ok(());
+        }
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::acks(app, user, device).item()))
+            .update_expression("SET expires_at = :end ADD a :seqs")
+            .expression_attribute_values(":seqs", numbers(seqs))
+            .expression_attribute_values(":end", n(end(now)))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// Raises the floor, and drops from the list what it covers.
+    pub async fn settle(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        device: &DeviceId,
+        floor: Seq,
+        covered: &BTreeSet<Seq>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::acks(app, user, device).item()))
+            .condition_expression("attribute_not_exists(f) OR f < :floor")
+            .expression_attribute_values(":floor", n(floor))
+            .expression_attribute_values(":end", n(end(now)));
+        let update = if covered.is_empty() {
+            update.update_expression("SET f = :floor, expires_at = :end")
+        } else {
+            update
+                .update_expression("SET f = :floor, expires_at = :end DELETE a :covered")
+                .expression_attribute_values(":covered", numbers(covered))
+        };
+        match update.send().await {
+            Ok(_) => Ok(()),
+            // Another socket of the device has raised it further.
+            Err(error) if super::error::condition_failed(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Nothing acknowledged can outlive this: a push is kept for seven days at most.
+fn end(now: Timestamp) -> i64 {
+    now.secs() + i64::from(limits::LIFETIME_SECS) + 86_400
+}
+
+fn numbers(seqs: &BTreeSet<Seq>) -> AttributeValue {
+    AttributeValue::Ns(seqs.iter().map(ToString::to_string).collect())
+}

@@ -1,0 +1,438 @@
+//! Contacts: how each user can be reached. A shard's contacts are one contiguous range.
+//!
+//! A user has a contact from the first device or connection on, so a push reads none for those who never had one.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValue, TransactWriteItem, Update};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::domain::{
+    AppId, Block, ConnectionId, Device, DeviceId, Ordinal, Shard, ShardSet, Timestamp, User, UserId, limits,
+};
+
+use super::StoreError;
+use super::devices::{pack, unpack};
+use super::error::lost_race;
+use super::item::{self, Item, b, backoff, bytes, n, number, s, text};
+use super::keys::{self, Key};
+
+/// From how many members among 256 consecutive users on their contacts are read by range.
+///
+/// A strongly consistent `BatchGetItem` costs 1 unit a contact. A Query costs 1 unit for 4 KB, which is about 12
+/// contacts of one device or two, wanted or not: a whole block is 256 / 12 ≈ 22 units.
+const DENSE: u32 = 22;
+/// Ranges read side by side.
+const RANGES_AT_ONCE: usize = 4;
+/// Blocks of one range at most: 2,048 contacts, less than a page of 1 MB.
+const BLOCKS_PER_RANGE: u8 = 8;
+/// How often a lost race is run again.
+const ROUNDS: u32 = 12;
+
+/// How one user can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// The user's place.
+    pub ordinal: Ordinal,
+    /// The user.
+    pub user: UserId,
+    /// Its installations.
+    pub devices: Vec<Device>,
+    /// Its open sockets.
+    pub connections: BTreeSet<ConnectionId>,
+}
+
+/// Reads and changes contacts.
+#[derive(Clone)]
+pub struct ContactStore {
+    client: Client,
+    table: String,
+}
+
+/// The devices of a contact, with the value that the next write is conditional on.
+struct Versioned {
+    devices: Vec<Device>,
+    packed: Option<Vec<u8>>,
+}
+
+impl ContactStore {
+    /// Over the table of the audience.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// The contacts of the members of one shard, in the order of their ordinals, strongly consistent:
+    /// by range where members are dense, one by one where they are sparse.
+    pub async fn of_members(&self, app: &AppId, shard: Shard, members: &ShardSet) -> Result<Vec<Contact>, StoreError> {
+        let plan = ReadPlan::of(members);
+        let pk = keys::contacts(app, shard);
+        let ranges = stream::iter(plan.ranges.into_iter().map(|(from, to)| {
+            let pk = &pk;
+            async move {
+                let (from, to) = (keys::contact_place(from), keys::contact_place(to));
+                item::query(&self.client, &self.table, pk, &from, &to).await
+            }
+        }))
+        .buffer_unordered(RANGES_AT_ONCE)
+        .try_concat();
+        let singles: Vec<Key> = plan.singles.iter().map(|low| keys::contact(app, shard.ordinal(*low))).collect();
+        let (ranges, singles) = futures::try_join!(ranges, item::get_all(&self.client, &self.table, &singles))?;
+        let mut contacts = Vec::with_capacity(ranges.len() + singles.len());
+        for item in ranges.iter().chain(&singles) {
+            let low = text(item, "sk").and_then(|low| low.parse().ok());
+            let low = low.ok_or_else(|| StoreError::corrupt("contact", "no place"))?;
+            if members.contains(low) {
+                contacts.push(read_contact(shard.ordinal(low), item)?);
+            }
+        }
+        contacts.sort_unstable_by_key(|contact| contact.ordinal);
+        Ok(contacts)
+    }
+
+    /// A user's devices, strongly consistent.
+    pub async fn devices(&self, app: &AppId, ordinal: Ordinal) -> Result<Vec<Device>, StoreError> {
+        Ok(self.read(app, ordinal).await?.devices)
+    }
+
+    /// Registers a device, or refreshes it. A token belongs to one device: it is taken from any other that has it.
+    /// Beyond ten devices, the one unseen longest makes room.
+    pub async fn register(&self, app: &AppId, owner: &User, device: Device) -> Result<Device, StoreError> {
+        let holder_key = keys::device_token(app, device.channel, &device.token);
+        for round in 0..ROUNDS {
+            if round > 0 {
+                backoff(round).await;
+            }
+            let (mine, holder) =
+                futures::try_join!(self.read(app, owner.ordinal), item::get(&self.client, &self.table, &holder_key))?;
+            let (devices, device, dropped) = with_device(&mine.devices, &device);
+            let mut writes = vec![self.write_devices(app, owner.ordinal, Some(&owner.id), &mine, &devices)?];
+            for gone in dropped {
+                if (gone.channel, &gone.token) != (device.channel, &device.token) {
+                    writes.push(self.release(app, owner.ordinal, &gone)?);
+                }
+            }
+            let held = holder.as_ref().and_then(read_holder);
+            if held.as_ref() != Some(&(owner.ordinal, device.id.clone())) {
+                let mut claim = holder_key.item();
+                claim.extend([("n".to_owned(), n(owner.ordinal.0)), ("i".to_owned(), s(device.id.as_str()))]);
+                let claim = Put::builder().table_name(&self.table).set_item(Some(claim));
+                let claim = match &held {
+                    None => claim.condition_expression("attribute_not_exists(pk)"),
+                    Some((ordinal, id)) => claim
+                        .condition_expression("n = :n AND i = :i")
+                        .expression_attribute_values(":n", n(ordinal.0))
+                        .expression_attribute_values(":i", s(id.as_str())),
+                };
+                writes.push(TransactWriteItem::builder().put(claim.build()?).build());
+                if let Some((ordinal, id)) = held.filter(|(ordinal, _)| *ordinal != owner.ordinal) {
+                    let theirs = self.read(app, ordinal).await?;
+                    let left: Vec<Device> = theirs.devices.iter().filter(|other| other.id != id).cloned().collect();
+                    writes.push(self.write_devices(app, ordinal, None, &theirs, &left)?);
+                }
+            }
+            if self.transact(writes).await? {
+                return Ok(device);
+            }
+        }
+        Err(StoreError::Contended(ROUNDS))
+    }
+
+    /// Forgets a device. Says whether there was one.
+    pub async fn unregister(&self, app: &AppId, ordinal: Ordinal, id: &DeviceId) -> Result<bool, StoreError> {
+        self.forget(app, ordinal, |device| device.id == *id).await
+    }
+
+    /// Forgets the device that a vendor called dead, unless it was registered after the vendor's verdict.
+    pub async fn bury(
+        &self,
+        app: &AppId,
+        ordinal: Ordinal,
+        dead: (crate::domain::Channel, &crate::domain::DeviceToken),
+        verdict: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.forget(app, ordinal, |device| (device.channel, &device.token) == dead && device.registered_at < verdict)
+            .await
+    }
+
+    async fn forget(
+        &self,
+        app: &AppId,
+        ordinal: Ordinal,
+        is_meant: impl Fn(&Device) -> bool,
+    ) -> Result<bool, StoreError> {
+        for round in 0..ROUNDS {
+            if round > 0 {
+                backoff(round).await;
+            }
+            let read = self.read(app, ordinal).await?;
+            let (gone, left): (Vec<Device>, Vec<Device>) =
+                read.devices.iter().cloned().partition(|device| is_meant(device));
+            if gone.is_empty() {
+                return Ok(false);
+            }
+            let mut writes = vec![self.write_devices(app, ordinal, None, &read, &left)?];
+            for device in &gone {
+                writes.push(self.release(app, ordinal, device)?);
+            }
+            if self.transact(writes).await? {
+                return Ok(true);
+            }
+        }
+        Err(StoreError::Contended(ROUNDS))
+    }
+
+    /// Adds a connection, blindly, and returns the user's devices as they are.
+    pub async fn connect(
+        &self,
+        app: &AppId,
+        user: &User,
+        connection: &ConnectionId,
+    ) -> Result<Vec<Device>, StoreError> {
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::contact(app, user.ordinal).item()))
+            .update_expression("SET u = :u ADD c :c")
+            .expression_attribute_values(":u", s(user.id.as_str()))
+            .expression_attribute_values(":c", AttributeValue::Ss(vec![connection.to_string()]))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await?;
+        let item = answer.attributes.unwrap_or_default();
+        bytes(&item, "d").map_or_else(|| Ok(Vec::new()), unpack)
+    }
+
+    /// Removes a connection, blindly.
+    pub async fn disconnect(&self, app: &AppId, ordinal: Ordinal, connection: &ConnectionId) -> Result<(), StoreError> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::contact(app, ordinal).item()))
+            .update_expression("DELETE c :c")
+            .condition_expression("contains(c, :connection)")
+            .expression_attribute_values(":c", AttributeValue::Ss(vec![connection.to_string()]))
+            .expression_attribute_values(":connection", s(connection.as_str()))
+            .send()
+            .await
+            .map(drop)
+            .or_else(|error| if super::error::condition_failed(&error) { Ok(()) } else { Err(error.into()) })
+    }
+
+    /// Marks a device active. Says whether there is such a device; a lost race is let be, for whoever won it
+    /// has seen the device too.
+    pub async fn touch(
+        &self,
+        app: &AppId,
+        ordinal: Ordinal,
+        id: &DeviceId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let read = self.read(app, ordinal).await?;
+        let mut devices = read.devices.clone();
+        let Some(device) = devices.iter_mut().find(|device| device.id == *id) else { return Ok(false) };
+        device.active_at = device.active_at.max(now);
+        self.transact(vec![self.write_devices(app, ordinal, None, &read, &devices)?]).await?;
+        Ok(true)
+    }
+
+    async fn read(&self, app: &AppId, ordinal: Ordinal) -> Result<Versioned, StoreError> {
+        let item = item::get(&self.client, &self.table, &keys::contact(app, ordinal)).await?.unwrap_or_default();
+        let packed = bytes(&item, "d").map(<[u8]>::to_vec);
+        let devices = packed.as_deref().map_or_else(|| Ok(Vec::new()), unpack)?;
+        Ok(Versioned { devices, packed })
+    }
+
+    fn write_devices(
+        &self,
+        app: &AppId,
+        ordinal: Ordinal,
+        owner: Option<&UserId>,
+        read: &Versioned,
+        devices: &[Device],
+    ) -> Result<TransactWriteItem, StoreError> {
+        let (set, value) = if devices.is_empty() { ("REMOVE d", None) } else { ("SET d = :d", Some(pack(devices)?)) };
+        let set = match (owner, devices.is_empty()) {
+            (Some(_), false) => "SET d = :d, u = :u",
+            _ => set,
+        };
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::contact(app, ordinal).item()))
+            .update_expression(set);
+        let update = match value {
+            Some(value) => update.expression_attribute_values(":d", b(value)),
+            None => update,
+        };
+        let update = match owner {
+            Some(owner) if !devices.is_empty() => update.expression_attribute_values(":u", s(owner.as_str())),
+            _ => update,
+        };
+        let update = match &read.packed {
+            None => update.condition_expression("attribute_not_exists(d)"),
+            Some(packed) => {
+                update.condition_expression("d = :read").expression_attribute_values(":read", b(packed.clone()))
+            }
+        };
+        Ok(TransactWriteItem::builder().update(update.build()?).build())
+    }
+
+    /// Gives up the token of a device that is forgotten.
+    fn release(&self, app: &AppId, ordinal: Ordinal, device: &Device) -> Result<TransactWriteItem, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::device_token(app, device.channel, &device.token).item()))
+            .condition_expression("attribute_not_exists(pk) OR (n = :n AND i = :i)")
+            .expression_attribute_values(":n", n(ordinal.0))
+            .expression_attribute_values(":i", s(device.id.as_str()));
+        Ok(TransactWriteItem::builder().delete(delete.build()?).build())
+    }
+
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if lost_race(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Which contacts to read how.
+#[derive(Debug, PartialEq, Eq)]
+struct ReadPlan {
+    /// First and last place of each range.
+    ranges: Vec<(u16, u16)>,
+    singles: Vec<u16>,
+}
+
+impl ReadPlan {
+    fn of(members: &ShardSet) -> Self {
+        let mut ranges: Vec<(u16, u16)> = Vec::new();
+        let mut sparse = ShardSet::default();
+        let mut open_blocks = 0;
+        for number in 0..=u8::MAX {
+            let (first, last) = (u16::from(number) << 8, u16::from(number) << 8 | 0xFF);
+            match members.len_of(Block(number)) {
+                0 => open_blocks = 0,
+                count if count >= DENSE => match ranges.last_mut() {
+                    Some(range) if (1..BLOCKS_PER_RANGE).contains(&open_blocks) => {
+                        range.1 = last;
+                        open_blocks += 1;
+                    }
+                    _ => {
+                        ranges.push((first, last));
+                        open_blocks = 1;
+                    }
+                },
+                _ => {
+                    open_blocks = 0;
+                    (first..=last).filter(|low| members.contains(*low)).for_each(|low| sparse.insert(low));
+                }
+            }
+        }
+        Self { ranges, singles: sparse.iter().collect() }
+    }
+}
+
+/// The devices after one is registered, that one as stored, and those that gave way to it.
+fn with_device(devices: &[Device], new: &Device) -> (Vec<Device>, Device, Vec<Device>) {
+    let same_token = |device: &Device| (device.channel, &device.token) == (new.channel, &new.token);
+    let mut new = new.clone();
+    if let Some(known) = devices.iter().find(|device| device.id == new.id && same_token(device)) {
+        // Only a token that is new has been registered now: a refresh does not outdate a vendor's verdict on it,
+        // unless the vendor gave it before the refresh.
+        new.registered_at = new.registered_at.max(known.registered_at);
+    }
+    let (mut dropped, mut kept): (Vec<Device>, Vec<Device>) =
+        devices.iter().cloned().partition(|device| device.id == new.id || same_token(device));
+    dropped.retain(|device| !(device.id == new.id && same_token(device)));
+    kept.sort_by_key(|device| std::cmp::Reverse(device.active_at));
+    dropped.extend(kept.split_off(kept.len().min(limits::DEVICES_PER_USER - 1)));
+    kept.push(new.clone());
+    (kept, new, dropped)
+}
+
+fn read_contact(ordinal: Ordinal, item: &Item) -> Result<Contact, StoreError> {
+    let user = text(item, "u").and_then(|user| UserId::try_from(user).ok());
+    let connections = item.get("c").and_then(|value| value.as_ss().ok()).into_iter().flatten();
+    Ok(Contact {
+        ordinal,
+        user: user.ok_or_else(|| StoreError::corrupt("contact", "no user"))?,
+        devices: bytes(item, "d").map_or_else(|| Ok(Vec::new()), unpack)?,
+        connections: connections.filter_map(|id| ConnectionId::try_from(id.as_str()).ok()).collect(),
+    })
+}
+
+fn read_holder(item: &Item) -> Option<(Ordinal, DeviceId)> {
+    Some((Ordinal(number(item, "n")?), DeviceId::try_from(text(item, "i")?).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Channel, DeviceToken, Platform};
+
+    #[test]
+    fn everyone_is_read_by_range_and_a_few_one_by_one() {
+        let plan = ReadPlan::of(&ShardSet::below(65_536));
+        assert_eq!((plan.ranges.len(), plan.singles.len()), (32, 0));
+        assert_eq!((plan.ranges[0], plan.ranges[31]), ((0, 2_047), (63_488, 65_535)));
+
+        let few: ShardSet = [3, 700, 65_535].into_iter().collect();
+        assert_eq!(ReadPlan::of(&few), ReadPlan { ranges: vec![], singles: vec![3, 700, 65_535] });
+    }
+
+    #[test]
+    fn the_way_of_reading_changes_at_twenty_two_of_a_block() {
+        let first = |count: u16| (0..count).map(|place| place + 256).collect::<ShardSet>();
+        assert_eq!(ReadPlan::of(&first(21)).singles.len(), 21);
+        assert_eq!(ReadPlan::of(&first(22)), ReadPlan { ranges: vec![(256, 511)], singles: vec![] });
+    }
+
+    #[test]
+    fn ranges_do_not_reach_over_sparse_blocks() {
+        let dense = |block: u16| (0..30).map(move |place| block * 256 + place);
+        let members: ShardSet = dense(0).chain(dense(1)).chain([600]).chain(dense(3)).chain(dense(9)).collect();
+        let plan = ReadPlan::of(&members);
+        assert_eq!(plan.ranges, [(0, 511), (768, 1_023), (2_304, 2_559)]);
+        assert_eq!(plan.singles, [600]);
+    }
+
+    fn device(id: &str, token: &str, active_at: i64) -> Device {
+        Device {
+            id: DeviceId::try_from(id).unwrap(),
+            platform: Platform::Android,
+            channel: Channel::Fcm,
+            token: DeviceToken::new(token),
+            package: None,
+            push_enabled: true,
+            language: None,
+            registered_at: Timestamp::from_secs(active_at),
+            active_at: Timestamp::from_secs(active_at),
+        }
+    }
+
+    #[test]
+    fn the_eleventh_device_takes_the_place_of_the_one_unseen_longest() {
+        let ten: Vec<Device> = (0..10).map(|n| device(&format!("d{n}"), &format!("t{n}"), 100 + n)).collect();
+        let (devices, _, dropped) = with_device(&ten, &device("new", "t-new", 200));
+        assert_eq!(devices.len(), 10);
+        assert_eq!(dropped, [ten[0].clone()]);
+        assert!(devices.iter().any(|device| device.id.as_str() == "new"));
+    }
+
+    #[test]
+    fn a_device_with_a_new_token_gives_up_the_old_one() {
+        let (devices, stored, dropped) = with_device(&[device("d", "old", 1)], &device("d", "new", 2));
+        assert_eq!((devices.len(), stored.token.expose()), (1, "new"));
+        assert_eq!(dropped, [device("d", "old", 1)]);
+    }
+
+    #[test]
+    fn a_token_of_the_same_user_moves_to_the_device_that_registers_it() {
+        let (devices, _, dropped) = with_device(&[device("a", "t", 1)], &device("b", "t", 2));
+        assert_eq!(devices, [device("b", "t", 2)]);
+        assert_eq!(dropped, [device("a", "t", 1)]);
+    }
+}

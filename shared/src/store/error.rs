@@ -1,0 +1,66 @@
+//! What can go wrong with the store, as its callers need to know it.
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+/// A store call that did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Others kept changing the same items: nothing was written, and trying again later will do.
+    #[error("gave up after {0} lost races for the same items")]
+    Contended(u32),
+    /// The database did not answer, or refused: what was being written may or may not be.
+    #[error("the database failed")]
+    Unavailable(#[source] Box<aws_sdk_dynamodb::Error>),
+    /// An item does not hold what its kind holds.
+    #[error("an item of kind `{kind}` cannot be read: {reason}")]
+    Corrupt {
+        /// The kind of item.
+        kind: &'static str,
+        /// What is wrong with it, without its content.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    pub(super) fn corrupt(kind: &'static str, reason: impl ToString) -> Self {
+        Self::Corrupt { kind, reason: reason.to_string() }
+    }
+}
+
+impl<E, R> From<SdkError<E, R>> for StoreError
+where
+    aws_sdk_dynamodb::Error: From<SdkError<E, R>>,
+{
+    fn from(error: SdkError<E, R>) -> Self {
+        Self::Unavailable(Box::new(error.into()))
+    }
+}
+
+impl From<aws_sdk_dynamodb::error::BuildError> for StoreError {
+    fn from(error: aws_sdk_dynamodb::error::BuildError) -> Self {
+        Self::corrupt("request", error)
+    }
+}
+
+/// Whether a write was refused because its condition did not hold.
+pub(super) fn condition_failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    code(error) == Some("ConditionalCheckFailedException")
+}
+
+/// Whether a write, or a transaction, was refused because someone else was changing, or had changed, its items:
+/// reading again and trying again may pass.
+pub(super) fn lost_race<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    matches!(
+        code(error),
+        Some(
+            "ConditionalCheckFailedException"
+                | "TransactionConflictException"
+                | "TransactionCanceledException"
+                | "TransactionInProgressException"
+        )
+    )
+}
+
+fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}

@@ -1,0 +1,236 @@
+//! The ledger: what came of each batch. A batch has one item and is overwritten, not incremented,
+//! so the account stays exact when a batch is delivered twice.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Channel, PushId, Shard, Tally, Timestamp, limits};
+
+use super::error::condition_failed;
+use super::item::{self, Item, b, bytes, n, number, s, text};
+use super::{StoreError, keys};
+
+/// Which batch: one slice of one shard of a push, through one channel, at its n-th attempt.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BatchKey {
+    /// The push.
+    pub push: PushId,
+    /// The shard.
+    pub shard: Shard,
+    /// The way out.
+    pub channel: Channel,
+    /// The slice: a number, or what it was addressed again from.
+    pub slice: String,
+    /// Which try it is, from 0.
+    pub attempt: u8,
+}
+
+impl BatchKey {
+    /// The batch of what is to be tried again.
+    pub fn next_attempt(&self) -> Self {
+        Self { attempt: self.attempt + 1, ..self.clone() }
+    }
+}
+
+impl fmt::Display for BatchKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}#{:02}", self.channel, self.slice, self.attempt)
+    }
+}
+
+/// What the ledger says of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// How many devices it was for.
+    pub targets: u32,
+    /// Its end, if it came to one.
+    pub done: Option<Done>,
+}
+
+/// How a batch ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Done {
+    /// The devices that are settled.
+    pub tally: Tally,
+    /// Places in the batch of the devices that go into its next attempt.
+    pub retry: Vec<u16>,
+    /// How long that attempt waits, in seconds.
+    pub delay_secs: u32,
+    /// Ordinals of the users whose last connection was gone: they are addressed again, as offline.
+    pub readdress: Vec<u16>,
+}
+
+/// Whether a batch may be sent now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lease {
+    /// It is ours until the given moment.
+    Granted,
+    /// Someone else is sending it.
+    Held,
+    /// It was sent: this is how it ended.
+    Done(Done),
+}
+
+/// Users addressed again after their connections were found gone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Readdressed {
+    /// Devices they are targeted at now, by channel.
+    pub targets: BTreeMap<Channel, u32>,
+    /// Devices kept back, by channel.
+    pub suppressed: BTreeMap<Channel, u32>,
+}
+
+/// Reads and writes the ledger.
+#[derive(Clone)]
+pub struct LedgerStore {
+    client: Client,
+    table: String,
+}
+
+impl LedgerStore {
+    /// Over the table of pushes.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// Takes a batch for sending, until `until`, unless it is done or another has it.
+    pub async fn lease(
+        &self,
+        batch: &BatchKey,
+        targets: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Lease, StoreError> {
+        let mut item = keys::batch(batch.push, batch.shard, &batch.to_string()).item();
+        item.extend([
+            ("n".to_owned(), n(targets)),
+            ("l".to_owned(), n(until.millis())),
+            ("expires_at".to_owned(), n(now.secs() + limits::PUSH_RETENTION_SECS)),
+        ]);
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk) OR (attribute_not_exists(d) AND l < :now)")
+            .expression_attribute_values(":now", n(now.millis()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match put.send().await {
+            Ok(_) => Ok(Lease::Granted),
+            Err(error) if condition_failed(&error) => {
+                let old = error.into_service_error();
+                let old = match &old {
+                    aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(failed) => {
+                        failed.item()
+                    }
+                    _ => None,
+                };
+                Ok(old.map(read).transpose()?.and_then(|record| record.done).map_or(Lease::Held, Lease::Done))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes how a batch ended. The lease makes sure that no one else is at it.
+    pub async fn finish(&self, batch: &BatchKey, targets: u32, done: &Done, now: Timestamp) -> Result<(), StoreError> {
+        let document = serde_json::to_vec(done).map_err(|error| StoreError::corrupt("batch", error))?;
+        let mut item = keys::batch(batch.push, batch.shard, &batch.to_string()).item();
+        item.extend([
+            ("n".to_owned(), n(targets)),
+            ("d".to_owned(), b(document)),
+            ("expires_at".to_owned(), n(now.secs() + limits::PUSH_RETENTION_SECS)),
+        ]);
+        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
+        Ok(())
+    }
+
+    /// Gives a lease back: nothing was sent.
+    pub async fn release(&self, batch: &BatchKey) -> Result<(), StoreError> {
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::batch(batch.push, batch.shard, &batch.to_string()).item()))
+            .condition_expression("attribute_not_exists(d)");
+        match delete.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if condition_failed(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes what became of users who were addressed again, unless that was done.
+    pub async fn put_readdressed(
+        &self,
+        from: &BatchKey,
+        readdressed: &Readdressed,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let document = serde_json::to_string(readdressed).map_err(|error| StoreError::corrupt("readdressed", error))?;
+        let mut item = keys::readdressed(from.push, from.shard, &from.to_string()).item();
+        item.extend([
+            ("r".to_owned(), s(document)),
+            ("expires_at".to_owned(), n(now.secs() + limits::PUSH_RETENTION_SECS)),
+        ]);
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)");
+        match put.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if condition_failed(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All batches of one shard of a push, strongly consistent, by their names in the ledger.
+    pub async fn batches(&self, push: PushId, shard: Shard) -> Result<Vec<(BatchKey, Record)>, StoreError> {
+        let pk = keys::ledger(push, shard);
+        let items = item::query(&self.client, &self.table, &pk, "batch#", "batch#~").await?;
+        items
+            .iter()
+            .map(|item| {
+                let key = text(item, "sk").and_then(|sk| parse_key(push, shard, sk));
+                Ok((key.ok_or_else(|| StoreError::corrupt("batch", "no key"))?, read(item)?))
+            })
+            .collect()
+    }
+
+    /// All users of one shard of a push who were addressed again, strongly consistent.
+    pub async fn readdressed(&self, push: PushId, shard: Shard) -> Result<Vec<Readdressed>, StoreError> {
+        let pk = keys::ledger(push, shard);
+        let items = item::query(&self.client, &self.table, &pk, "readdressed#", "readdressed#~").await?;
+        items
+            .iter()
+            .map(|item| {
+                let document = text(item, "r").and_then(|document| serde_json::from_str(document).ok());
+                document.ok_or_else(|| StoreError::corrupt("readdressed", "not whole"))
+            })
+            .collect()
+    }
+}
+
+fn read(item: &Item) -> Result<Record, StoreError> {
+    let corrupt = || StoreError::corrupt("batch", "not whole");
+    let done = bytes(item, "d").map(|document| serde_json::from_slice(document).map_err(|_| corrupt())).transpose()?;
+    Ok(Record { targets: number(item, "n").ok_or_else(corrupt)?, done })
+}
+
+fn parse_key(push: PushId, shard: Shard, sk: &str) -> Option<BatchKey> {
+    let (channel, rest) = sk.strip_prefix("batch#")?.split_once('#')?;
+    let (slice, attempt) = rest.rsplit_once('#')?;
+    Some(BatchKey {
+        push,
+        shard,
+        channel: Channel::from_str(channel).ok()?,
+        slice: slice.to_owned(),
+        attempt: attempt.parse().ok()?,
+    })
+}

@@ -1,0 +1,39 @@
+//! Everything that lasts, in three DynamoDB tables. The only module that names the DynamoDB SDK.
+//!
+//! Keys are built in [`keys`] and nowhere else. TTL deletion is late by up to days, so whoever cares about
+//! an item's end compares `expires_at` with the clock.
+
+mod acks;
+mod apps;
+mod connections;
+mod contacts;
+mod devices;
+mod due;
+mod error;
+mod index;
+mod intake;
+mod item;
+mod keys;
+mod ledger;
+mod offline;
+mod pace;
+mod pushes;
+mod snapshots;
+mod users;
+
+pub use acks::{AckStore, Acknowledged};
+pub use apps::AppStore;
+pub use connections::{Connection, ConnectionStore};
+pub use contacts::{Contact, ContactStore};
+pub use due::{Due, DueStore};
+pub use error::StoreError;
+pub use index::IndexStore;
+pub use intake::{Accepted, Intake, IntakeStore, Refusal};
+pub use ledger::{BatchKey, Done, Lease, LedgerStore, Readdressed, Record};
+pub use offline::{Offline, OfflineStore};
+pub use pace::{PaceStore, Slot};
+pub use pushes::PushStore;
+pub use snapshots::{Cuts, SnapshotStore};
+pub use users::UserStore;
+
+pub use aws_sdk_dynamodb::Client;
