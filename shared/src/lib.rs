@@ -4,5 +4,6 @@
 //! [`domain`] uses none of them; [`runtime`] serves all.
 
 pub mod domain;
+pub mod queue;
 pub mod runtime;
 pub mod store;

@@ -5,7 +5,8 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
 use crate::domain::{Push, PushId, Timestamp, limits};
 
-use super::item::{self, n, text};
+use super::error::condition_failed;
+use super::item::{self, n, number, text};
 use super::{StoreError, keys};
 
 /// How long after its acceptance a push's fan-out is started again unless it was seen to start: one minute.
@@ -16,8 +17,10 @@ const GRACE_SECS: i64 = 60;
 pub struct Due {
     /// The push.
     pub push: PushId,
-    /// Since when it is due.
+    /// Since when it is due: part of its key.
     pub at: Timestamp,
+    /// When it is to be looked at again, if it was started anew before.
+    pub next: Option<Timestamp>,
 }
 
 /// Reads and settles what is due.
@@ -43,7 +46,8 @@ impl DueStore {
                 let (at, push) = text(item, "sk").and_then(|sk| sk.split_once('#')).unwrap_or_default();
                 let parsed = at.parse().ok().zip(PushId::try_from(push.to_owned()).ok());
                 let (at, push) = parsed.ok_or_else(|| StoreError::corrupt("due", "no push"))?;
-                due.push(Due { push, at: Timestamp::from_millis(at) });
+                let next = number(item, "next").map(Timestamp::from_millis);
+                due.push(Due { push, at: Timestamp::from_millis(at), next });
             }
         }
         Ok(due)
@@ -51,18 +55,32 @@ impl DueStore {
 
     /// The push's fan-out has started: it is due no more.
     pub async fn settle(&self, push: &Push) -> Result<(), StoreError> {
-        self.delete(Due { push: push.id, at: due_at(push) }).await
+        self.delete(push.id, due_at(push)).await
     }
 
     /// Takes a due item away.
-    pub async fn delete(&self, due: Due) -> Result<(), StoreError> {
-        self.client
-            .delete_item()
+    pub async fn delete(&self, push: PushId, at: Timestamp) -> Result<(), StoreError> {
+        self.client.delete_item().table_name(&self.table).set_key(Some(keys::due_push(push, at).item())).send().await?;
+        Ok(())
+    }
+
+    /// It was started anew: it is looked at again at `next`, unless it is settled before.
+    pub async fn postpone(&self, due: Due, next: Timestamp) -> Result<(), StoreError> {
+        let update = self
+            .client
+            .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::due_push(due.push, due.at).item()))
-            .send()
-            .await?;
-        Ok(())
+            .update_expression("SET #next = :next")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#next", "next")
+            .expression_attribute_values(":next", n(next.millis()));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            // Settled meanwhile.
+            Err(error) if condition_failed(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

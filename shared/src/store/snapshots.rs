@@ -18,9 +18,9 @@ use super::keys::{self, Key};
 /// A task that is repeated cuts the same slices, so that a batch means the same users each time it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cuts {
-    /// The slices of each channel, in order: the first and last place of the users whose devices are in it,
-    /// and how many devices that were.
-    pub slices: BTreeMap<Channel, Vec<(u16, u16, u32)>>,
+    /// The slices of each channel, in order: the place of the first user in it, and how many devices it had.
+    /// A slice reaches to where the next one begins.
+    pub slices: BTreeMap<Channel, Vec<(u16, u32)>>,
     /// Devices that were kept back when addressed, by channel: no sender for it, or its user wants no pushes.
     pub suppressed: BTreeMap<Channel, u32>,
 }

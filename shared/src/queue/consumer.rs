@@ -1,0 +1,129 @@
+//! Receiving tasks: one failure costs one message, never its batch.
+
+use std::future::Future;
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures::{StreamExt, stream};
+use serde::de::DeserializeOwned;
+use tracing::{Instrument, error, info_span, warn};
+
+/// Messages of one batch that run side by side.
+const AT_ONCE: usize = 4;
+
+/// Why a message stays in its queue. It comes again after its visibility timeout, and in the end goes to the
+/// dead letters.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Another environment is at it: nothing is wrong.
+    #[error("another environment has it")]
+    Held,
+    /// Something failed on which it depends.
+    #[error(transparent)]
+    Failed(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Failure {
+    /// Something failed.
+    pub fn of(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+/// Runs the tasks of an event from a standard queue, and says which messages stay.
+///
+/// A message that cannot be read, or whose handler fails or panics, fails alone. (A FIFO queue would have to stop at
+/// the first failure instead.)
+pub async fn consume<T, F, Fut>(event: SqsEvent, handle: F) -> SqsBatchResponse
+where
+    T: DeserializeOwned + Send + 'static,
+    F: Fn(T) -> Fut,
+    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let failed: Vec<String> = stream::iter(event.records)
+        .map(|message| {
+            let id = message.message_id.clone().unwrap_or_default();
+            let span = info_span!("message", sqs.message_id = %id);
+            // The task of its own is what a panic ends.
+            let running = parse(&message).map(|task| tokio::spawn(handle(task).instrument(span.clone())));
+            async move {
+                let stays = match running {
+                    Ok(running) => match running.await {
+                        Ok(Ok(())) => false,
+                        Ok(Err(Failure::Held)) => true,
+                        Ok(Err(failure)) => {
+                            warn!(error = chain(&failure), "A task failed and stays in its queue");
+                            true
+                        }
+                        Err(panic) => {
+                            error!(error = %panic, "A task panicked and stays in its queue");
+                            true
+                        }
+                    },
+                    Err(error) => {
+                        // Its content is not ours to log: the place of the error is enough.
+                        error!(line = error.line(), column = error.column(), "A message is no task of this queue");
+                        true
+                    }
+                };
+                stays.then_some(id)
+            }
+            .instrument(info_span!("message"))
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    let mut response = SqsBatchResponse::default();
+    failed.into_iter().for_each(|id| response.add_failure(id));
+    response
+}
+
+fn parse<T: DeserializeOwned>(message: &SqsMessage) -> Result<T, serde_json::Error> {
+    serde_json::from_str(message.body.as_deref().unwrap_or_default())
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(bodies: &[&str]) -> SqsEvent {
+        let record = |(id, body): (usize, &&str)| {
+            let mut message = SqsMessage::default();
+            message.message_id = Some(id.to_string());
+            message.body = Some((*body).to_owned());
+            message
+        };
+        let mut event = SqsEvent::default();
+        event.records = bodies.iter().enumerate().map(record).collect();
+        event
+    }
+
+    #[tokio::test]
+    async fn only_the_messages_that_failed_stay() {
+        let response = consume(event(&["1", "2", "no number", "3", "4"]), |number: u32| async move {
+            match number {
+                2 => Err(Failure::Held),
+                3 => panic!("three"),
+                4 => Err(Failure::of(std::io::Error::other("four"))),
+                _ => Ok(()),
+            }
+        })
+        .await;
+        let mut stay: Vec<_> =
+            response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
+        stay.sort_unstable();
+        assert_eq!(stay, ["1", "2", "3", "4"]);
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let error = Failure::of(std::io::Error::other("broken"));
+        assert_eq!(chain(&error), "broken");
+    }
+}

@@ -1,0 +1,13 @@
+//! Work between functions, over SQS standard queues. The only module that names the SQS SDK.
+//!
+//! Every queue delivers at least once, in any order; every task is safe to run twice.
+
+mod consumer;
+mod producer;
+mod task;
+
+pub use consumer::{Failure, consume};
+pub use producer::{QueueError, Queues, Urls};
+pub use task::{DeliverTask, Destination, FanOutTask, Resume, Window};
+
+pub use aws_sdk_sqs::Client;

@@ -1,0 +1,207 @@
+//! Sending tasks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use serde::Serialize;
+
+use crate::domain::{Channel, limits};
+use crate::runtime::config::{ConfigError, Lookup, optional, required};
+
+use super::{DeliverTask, FanOutTask};
+
+/// Most messages of one `SendMessageBatch` (SQS, message quotas).
+const MESSAGES_PER_SEND: usize = 10;
+/// Most bytes of one `SendMessageBatch`, with room for what surrounds the bodies.
+const BYTES_PER_SEND: usize = 240 * 1024;
+/// How often messages are sent again that SQS did not take.
+const ROUNDS: u32 = 4;
+
+/// A task that could not be enqueued.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// SQS did not answer, or refused.
+    #[error("the queue failed")]
+    Unavailable(#[source] Box<aws_sdk_sqs::Error>),
+    /// SQS took some messages of a batch, and these not.
+    #[error("the queue refused {refused} messages: {code}")]
+    Refused {
+        /// How many.
+        refused: usize,
+        /// The code of the first.
+        code: String,
+    },
+    /// The task has no queue.
+    #[error("channel {0} has no queue")]
+    NoQueue(Channel),
+    /// The task cannot be written down.
+    #[error("the task cannot be serialized")]
+    Serialize(#[from] serde_json::Error),
+}
+
+/// Where the queues are.
+#[derive(Debug, Clone)]
+pub struct Urls {
+    /// The queue of `fan-out`.
+    pub fan_out: String,
+    /// The queues of `deliver`. A channel without one cannot be sent through.
+    pub deliver: BTreeMap<Channel, String>,
+}
+
+impl Urls {
+    /// From `FANFARE_FAN_OUT_QUEUE_URL` and, for each channel, `FANFARE_DELIVER_<CHANNEL>_QUEUE_URL`.
+    pub fn from_lookup(lookup: &impl Lookup) -> Result<Self, ConfigError> {
+        let deliver = Channel::ALL.iter().filter_map(|channel| {
+            let name = format!("FANFARE_DELIVER_{}_QUEUE_URL", channel.name().to_uppercase());
+            Some((*channel, optional(lookup, &name)?))
+        });
+        Ok(Self { fan_out: required(lookup, "FANFARE_FAN_OUT_QUEUE_URL")?, deliver: deliver.collect() })
+    }
+}
+
+/// Sends tasks.
+#[derive(Clone)]
+pub struct Queues {
+    client: Client,
+    urls: Urls,
+}
+
+impl Queues {
+    /// Over the queues at `urls`.
+    pub fn new(client: Client, urls: Urls) -> Self {
+        Self { client, urls }
+    }
+
+    /// Whether a channel can be sent through.
+    pub fn serves(&self, channel: Channel) -> bool {
+        self.urls.deliver.contains_key(&channel)
+    }
+
+    /// Enqueues work of `fan-out`, to be seen after a delay of up to 900 s.
+    pub async fn fan_out(&self, tasks: &[FanOutTask], delay: Duration) -> Result<(), QueueError> {
+        let messages =
+            tasks.iter().map(|task| Ok(Message::new(task, delay)?)).collect::<Result<Vec<_>, QueueError>>()?;
+        self.send(&self.urls.fan_out, messages).await
+    }
+
+    /// Enqueues batches of one channel, each to be seen after its delay of up to 900 s.
+    pub async fn deliver(&self, channel: Channel, tasks: &[(DeliverTask, Duration)]) -> Result<(), QueueError> {
+        let url = self.urls.deliver.get(&channel).ok_or(QueueError::NoQueue(channel))?;
+        let messages = tasks
+            .iter()
+            .map(|(task, delay)| Ok(Message::new(task, *delay)?))
+            .collect::<Result<Vec<_>, QueueError>>()?;
+        self.send(url, messages).await
+    }
+
+    async fn send(&self, url: &str, messages: Vec<Message>) -> Result<(), QueueError> {
+        for group in grouped(messages) {
+            self.send_group(url, group).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends up to ten messages. Those that SQS did not take are sent again: they are no error of the call.
+    async fn send_group(&self, url: &str, mut messages: Vec<Message>) -> Result<(), QueueError> {
+        if let [message] = messages.as_slice() {
+            let send = self.client.send_message().queue_url(url).message_body(&message.body);
+            let sent = send.delay_seconds(message.delay_secs).send().await;
+            return sent.map(drop).map_err(|error| QueueError::Unavailable(Box::new(error.into())));
+        }
+        let mut refused = String::new();
+        for round in 0..ROUNDS {
+            if round > 0 {
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(20..100) << round)).await;
+            }
+            let entries = messages
+                .iter()
+                .enumerate()
+                .map(|(id, message)| {
+                    SendMessageBatchRequestEntry::builder()
+                        .id(id.to_string())
+                        .message_body(&message.body)
+                        .delay_seconds(message.delay_secs)
+                        .build()
+                })
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| QueueError::Unavailable(Box::new(error.into())))?;
+            let answer = self
+                .client
+                .send_message_batch()
+                .queue_url(url)
+                .set_entries(Some(entries))
+                .send()
+                .await
+                .map_err(|error| QueueError::Unavailable(Box::new(error.into())))?;
+            let Some(first) = answer.failed.first() else { return Ok(()) };
+            refused.clone_from(&first.code);
+            let failed: Vec<usize> = answer.failed.iter().filter_map(|entry| entry.id.parse().ok()).collect();
+            let mut id = 0..;
+            messages.retain(|_| id.next().is_some_and(|id| failed.contains(&id)));
+        }
+        Err(QueueError::Refused { refused: messages.len(), code: refused })
+    }
+}
+
+struct Message {
+    body: String,
+    delay_secs: i32,
+}
+
+impl Message {
+    fn new(task: &impl Serialize, delay: Duration) -> Result<Self, serde_json::Error> {
+        let delay_secs = delay.as_secs().min(limits::QUEUE_DELAY_SECS as u64) as i32;
+        Ok(Self { body: serde_json::to_string(task)?, delay_secs })
+    }
+}
+
+/// As many messages together as one send takes.
+fn grouped(messages: Vec<Message>) -> Vec<Vec<Message>> {
+    let mut groups: Vec<Vec<Message>> = Vec::new();
+    let mut bytes = 0;
+    for message in messages {
+        let size = message.body.len();
+        match groups.last_mut() {
+            Some(group) if group.len() < MESSAGES_PER_SEND && bytes + size <= BYTES_PER_SEND => {
+                bytes += size;
+                group.push(message);
+            }
+            _ => {
+                bytes = size;
+                groups.push(vec![message]);
+            }
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lengths(bodies: &[usize]) -> Vec<usize> {
+        let messages = bodies.iter().map(|length| Message { body: "x".repeat(*length), delay_secs: 0 }).collect();
+        grouped(messages).iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn a_send_takes_ten_messages_and_240_kb() {
+        assert_eq!(lengths(&[10; 25]), [10, 10, 5]);
+        assert_eq!(lengths(&[64 * 1024; 7]), [3, 3, 1]);
+        assert_eq!(lengths(&[250 * 1024, 1]), [1, 1]);
+    }
+
+    #[test]
+    fn a_delay_is_cut_at_the_longest_that_sqs_takes() {
+        assert_eq!(Message::new(&1, Duration::from_secs(5_000)).unwrap().delay_secs, 900);
+    }
+
+    #[test]
+    fn channels_without_a_queue_are_not_served() {
+        let urls = Urls::from_lookup(&|name: &str| (!name.contains("HUAWEI")).then(|| name.to_owned())).unwrap();
+        assert_eq!(urls.deliver[&Channel::Fcm], "FANFARE_DELIVER_FCM_QUEUE_URL");
+        assert!(!urls.deliver.contains_key(&Channel::Huawei));
+    }
+}
