@@ -1,0 +1,5 @@
+//! Wire contracts, one folder each: how requests are authenticated and read, and what is answered.
+//!
+//! A dialect translates to and from the domain, without I/O. Nothing past here knows a dialect.
+
+pub mod tencent;
