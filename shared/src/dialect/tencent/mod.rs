@@ -5,6 +5,7 @@
 
 mod error;
 mod reply;
+pub mod usersig;
 
 pub use error::{Code, Error};
 pub use reply::{Refusal, Reply};
