@@ -15,9 +15,17 @@ pub struct Error {
 impl Error {
     /// A failure with its sentence.
     pub fn new(code: Code, info: impl Into<String>) -> Self {
-        Self { code, info: info.into() }
+        let mut info = info.into();
+        // A sentence can quote a name that the caller chose. It is not to grow with it.
+        if let Some((end, _)) = info.char_indices().nth(INFO_CHARS) {
+            info.truncate(end);
+            info.push('…');
+        }
+        Self { code, info }
     }
 }
+
+const INFO_CHARS: usize = 200;
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal),+ $(,)?) => {
@@ -145,5 +153,11 @@ mod tests {
         assert!(Code::ALL.is_sorted());
         assert_eq!(Code::Json.number(), 90001);
         assert_eq!(Error::new(Code::NotAdmin, "no").to_string(), "60010: no");
+    }
+
+    #[test]
+    fn a_sentence_does_not_grow_with_what_it_quotes() {
+        assert_eq!(Error::new(Code::Json, "é".repeat(200)).info, "é".repeat(200));
+        assert_eq!(Error::new(Code::Json, "é".repeat(9_000)).info, "é".repeat(200) + "…");
     }
 }
