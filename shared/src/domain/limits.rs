@@ -12,6 +12,20 @@ pub const TAG_BYTES: usize = 50;
 pub const TAGS_PER_USER: usize = 100;
 /// Longest time a message is kept for those who are offline, in seconds: seven days (Tencent, `MsgLifeTime`).
 pub const LIFETIME_SECS: u32 = 604_800;
+/// Longest message of Tencent's contract, in bytes: 12 KB (Tencent, error 93000). It is measured on the request's JSON without
+/// insignificant white space, so that neither indentation nor `\u` escapes count against it.
+pub const MESSAGE_BYTES: usize = 12 * 1024;
+/// Longest request body that is read, in bytes: ten times what the fullest request needs (ours), so that nobody
+/// fills a function's memory with brackets.
+pub const REQUEST_BYTES: usize = 1024 * 1024;
+/// Accounts that a request of Tencent's contract may name (Tencent, "Adding user tags", "Importing multiple accounts").
+pub const ACCOUNTS_PER_REQUEST: usize = 100;
+/// Tags that a request adds to a user, and tags in `TagsOr` or `TagsAnd` (Tencent, "Adding user tags", "Push to all users").
+pub const TAGS_PER_REQUEST: usize = 10;
+/// Longest account name of Tencent's contract, in bytes (Tencent, "Importing an account").
+pub const ACCOUNT_BYTES: usize = 32;
+/// Longest value in a user's profile, in bytes (Tencent, error 40601).
+pub const PROFILE_VALUE_BYTES: usize = 500;
 /// Most devices of a user; the one unseen longest makes room (client protocol, "Devices").
 pub const DEVICES_PER_USER: usize = 10;
 /// Vendor pushes go to devices active within this many days (RongCloud, `/push.json`: "the last 30 days").

@@ -3,10 +3,19 @@
 //! Every call is checked in one order: URL parameters, UserSig, administrator, JSON, feature, fields, quota.
 //! Tencent does not document one; this is the order in which a gateway before a service would come to them.
 
+mod body;
 pub mod caller;
+mod criteria;
+mod elements;
 mod error;
+mod offline;
+pub mod push;
 mod reply;
+pub mod task_id;
+mod terms;
 pub mod usersig;
 
+pub use criteria::Criteria;
 pub use error::{Code, Error};
+pub use push::PushRequest;
 pub use reply::{Refusal, Reply};

@@ -1,0 +1,149 @@
+//! Reading a request's JSON, one field at a time, each with the error number that the contract has for it.
+//!
+//! Three habits of real clients are let pass everywhere: a member that is `null` is absent (clients in Go), an empty
+//! object may come as `[]` (clients in PHP), and unknown members are ignored.
+
+use serde_json::{Map, Value};
+
+use super::{Code, Error};
+use crate::domain::limits;
+
+/// The text that the service itself answers to a body that is not JSON.
+const UNREADABLE: &str = "Fail to Parse json data of body, Please check it";
+
+/// A request's body: a JSON object. Anything else, and nothing, is refused with `unreadable`.
+pub(super) fn parse(bytes: &[u8], unreadable: Code) -> Result<Value, Error> {
+    if bytes.len() > limits::REQUEST_BYTES {
+        let info = format!("the body is longer than {} bytes", limits::REQUEST_BYTES);
+        return Err(Error::new(Code::BodyTooLong, info));
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(object @ Value::Object(_)) => Ok(object),
+        Ok(Value::Array(items)) if items.is_empty() => Ok(Value::Object(Map::new())),
+        _ => Err(Error::new(unreadable, UNREADABLE)),
+    }
+}
+
+/// A value, and where in the request it stands: errors say so.
+#[derive(Debug, Clone)]
+pub(super) struct Field<'a> {
+    pub path: String,
+    pub value: &'a Value,
+}
+
+impl<'a> Field<'a> {
+    /// The whole body.
+    pub fn root(value: &'a Value) -> Self {
+        Self { path: String::new(), value }
+    }
+
+    /// An error about this field: its path, and `fault`, such as "must be a string".
+    pub fn error(&self, code: Code, fault: &str) -> Error {
+        Error::new(code, format!("{} {fault}", self.path))
+    }
+
+    pub fn text(&self, code: Code) -> Result<&'a str, Error> {
+        self.value.as_str().ok_or_else(|| self.error(code, "must be a string"))
+    }
+
+    pub fn integer(&self, code: Code) -> Result<i64, Error> {
+        self.value.as_i64().ok_or_else(|| self.error(code, "must be an integer"))
+    }
+
+    /// The elements of an array.
+    pub fn items(&self, code: Code) -> Result<Vec<Field<'a>>, Error> {
+        let items = self.value.as_array().ok_or_else(|| self.error(code, "must be an array"))?;
+        let item = |(index, value)| Field { path: format!("{}[{index}]", self.path), value };
+        Ok(items.iter().enumerate().map(item).collect())
+    }
+
+    /// The members of an object. Those that are `null` are among them: what they mean depends on the object.
+    pub fn members(&self, code: Code) -> Result<Vec<(&'a str, Field<'a>)>, Error> {
+        let members = match self.value {
+            Value::Object(members) => members.iter(),
+            Value::Array(items) if items.is_empty() => return Ok(Vec::new()),
+            _ => return Err(self.error(code, "must be an object")),
+        };
+        let member =
+            |(name, value): (&'a String, &'a Value)| (name.as_str(), Field { path: self.path_of(name), value });
+        Ok(members.map(member).collect())
+    }
+
+    /// A member of an object, if it is there and not `null`.
+    pub fn member(&self, name: &str) -> Option<Field<'a>> {
+        let value = self.value.get(name).filter(|value| !value.is_null())?;
+        Some(Field { path: self.path_of(name), value })
+    }
+
+    /// A member that must be there.
+    pub fn required(&self, name: &str, code: Code) -> Result<Field<'a>, Error> {
+        self.member(name).ok_or_else(|| Error::new(code, format!("{} is missing", self.path_of(name))))
+    }
+
+    fn path_of(&self, member: &str) -> String {
+        if self.path.is_empty() { member.to_owned() } else { format!("{}.{member}", self.path) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_object_is_unreadable() {
+        let deep = "[".repeat(100_000);
+        let bodies: [&[u8]; 11] = [
+            b"",
+            b" ",
+            b"{",
+            b"null",
+            b"3",
+            b"\"x\"",
+            b"[1]",
+            b"{}{}",
+            b"{\"a\":1e999}",
+            b"{\"a\":\"\xff\"}",
+            deep.as_bytes(),
+        ];
+        for body in bodies {
+            let error = parse(body, Code::Json).unwrap_err();
+            assert_eq!((error.code, error.info.as_str()), (Code::Json, UNREADABLE));
+        }
+        assert_eq!(parse(b"x", Code::AccountParameter).unwrap_err().code, Code::AccountParameter);
+    }
+
+    #[test]
+    fn an_empty_array_is_an_empty_object() {
+        assert_eq!(parse(b"[]", Code::Json), Ok(json!({})));
+        assert_eq!(parse(b" { } ", Code::Json), Ok(json!({})));
+    }
+
+    #[test]
+    fn a_body_beyond_the_limit_is_not_read() {
+        let body = |length: usize| format!("{{}}{}", " ".repeat(length - 2)).into_bytes();
+        assert!(parse(&body(limits::REQUEST_BYTES), Code::Json).is_ok());
+        assert_eq!(parse(&body(limits::REQUEST_BYTES + 1), Code::Json).unwrap_err().code, Code::BodyTooLong);
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let body = json!({"A": [{"B": 3}], "N": null});
+        let element = &Field::root(&body).required("A", Code::Json).unwrap().items(Code::Json).unwrap()[0];
+        let error = element.member("B").unwrap().text(Code::Json).unwrap_err();
+        assert_eq!(error.info, "A[0].B must be a string");
+        assert_eq!(element.required("C", Code::Json).unwrap_err().info, "A[0].C is missing");
+        assert_eq!(Field::root(&body).required("N", Code::Json).unwrap_err().info, "N is missing");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(value) = parse(&bytes, Code::Json) {
+                prop_assert!(value.is_object());
+            }
+        }
+    }
+}
