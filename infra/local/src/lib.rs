@@ -1,1 +1,3 @@
 //! All of Fanfare on one machine.
+
+pub mod vendors;

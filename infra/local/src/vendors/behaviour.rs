@@ -1,0 +1,223 @@
+//! How a vendor misbehaves, on request and repeatably: shares are counted, never drawn.
+
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use http::StatusCode;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// A vendor's behaviour; the default is to deliver everything that is right, at once.
+///
+/// It bends only requests that would have been delivered: one that is wrong is refused for what
+/// is wrong with it. The first of `errors` that applies answers; then `all_tokens_bad`; then
+/// `dead_tokens`.
+#[derive(Debug, Default)]
+pub(super) struct Behaviour {
+    settings: Settings,
+    /// Requests that each of `settings.errors` has been asked about.
+    asked: Vec<AtomicU64>,
+    answered: AtomicU64,
+}
+
+/// The body of `PUT /vendors/{channel}`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Milliseconds before every answer.
+    latency_ms: u64,
+    /// Up to so many milliseconds more, different from answer to answer.
+    jitter_ms: u64,
+    errors: Vec<Failure>,
+    dead_tokens: HashSet<String>,
+    all_tokens_bad: bool,
+    /// A connection that has answered so many requests is told to go away in an orderly manner.
+    goaway_after: Option<u64>,
+    /// A connection that has answered so many requests is reset by the next, which is neither
+    /// answered nor recorded. Those in flight were recorded, and lose their answers.
+    reset_after: Option<u64>,
+    /// Bodies of answers are cut-off JSON; status and what happened to the push are as ever.
+    garbage: bool,
+    /// When the dead tokens died, in UNIX milliseconds; without it, now.
+    unregistered_at: Option<i64>,
+}
+
+/// An error that a vendor answers to some requests.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Failure {
+    /// Every so-manieth request: 0.25 is the 4th, the 8th, ...
+    share: Option<f64>,
+    /// So many requests, and none after those.
+    first: Option<u64>,
+    /// Every request for these.
+    tokens: Option<HashSet<String>>,
+    status: u16,
+    /// The vendor's own word for it: APNs' `reason`, FCM's `errorCode`.
+    pub(super) reason: String,
+    /// Seconds, for `Retry-After`.
+    pub(super) retry_after: Option<u64>,
+}
+
+#[derive(Debug, Error)]
+pub(super) enum Error {
+    #[error("errors[{0}]: give exactly one of share, first and tokens")]
+    Selector(usize),
+    #[error("errors[{0}]: share is between 0 and 1")]
+    Share(usize),
+    #[error("errors[{0}]: status is between 400 and 599")]
+    Status(usize),
+    #[error("{0} is at least 1")]
+    Zero(&'static str),
+}
+
+/// What becomes of a request that the vendor has nothing to say against.
+#[derive(Debug)]
+pub(super) enum Verdict<'a> {
+    Deliver,
+    Fail(&'a Failure),
+    BadToken,
+    /// Its app is gone, since then (UNIX milliseconds; `None` is now).
+    Dead(Option<i64>),
+}
+
+impl TryFrom<Settings> for Behaviour {
+    type Error = Error;
+
+    fn try_from(settings: Settings) -> Result<Self, Error> {
+        for (index, failure) in settings.errors.iter().enumerate() {
+            failure.check(index)?;
+        }
+        if settings.goaway_after == Some(0) {
+            return Err(Error::Zero("goaway_after"));
+        }
+        Ok(Self {
+            asked: settings.errors.iter().map(|_| AtomicU64::new(0)).collect(),
+            answered: AtomicU64::new(0),
+            settings,
+        })
+    }
+}
+
+impl Behaviour {
+    pub(super) fn verdict(&self, token: &str) -> Verdict<'_> {
+        for (failure, asked) in self.settings.errors.iter().zip(&self.asked) {
+            if failure.applies(token, asked.fetch_add(1, Ordering::Relaxed)) {
+                return Verdict::Fail(failure);
+            }
+        }
+        if self.settings.all_tokens_bad {
+            Verdict::BadToken
+        } else if self.settings.dead_tokens.contains(token) {
+            Verdict::Dead(self.settings.unregistered_at)
+        } else {
+            Verdict::Deliver
+        }
+    }
+
+    pub(super) fn next_latency_ms(&self) -> u64 {
+        let turn = self.answered.fetch_add(1, Ordering::Relaxed);
+        // The fractional parts of multiples of the golden ratio: spread evenly, however many.
+        let spread = turn.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let jitter = spread.saturating_mul(self.settings.jitter_ms.saturating_add(1)) >> 32;
+        self.settings.latency_ms.saturating_add(jitter)
+    }
+
+    pub(super) fn goaway_after(&self) -> Option<u64> {
+        self.settings.goaway_after
+    }
+
+    pub(super) fn reset_after(&self) -> Option<u64> {
+        self.settings.reset_after
+    }
+
+    pub(super) fn garbage(&self) -> bool {
+        self.settings.garbage
+    }
+}
+
+impl Failure {
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn check(&self, index: usize) -> Result<(), Error> {
+        let selectors = [
+            self.share.is_some(),
+            self.first.is_some(),
+            self.tokens.is_some(),
+        ];
+        if selectors.iter().filter(|given| **given).count() != 1 {
+            return Err(Error::Selector(index));
+        }
+        if self
+            .share
+            .is_some_and(|share| !(0.0..=1.0).contains(&share))
+        {
+            return Err(Error::Share(index));
+        }
+        if !(400..=599).contains(&self.status) {
+            return Err(Error::Status(index));
+        }
+        Ok(())
+    }
+
+    /// Whether it answers the request for the token that comes after `before` others.
+    fn applies(&self, token: &str, before: u64) -> bool {
+        if let Some(share) = self.share {
+            // The margin is for shares like 0.1, whose tenfold is not quite 1.
+            let due = |requests: u64| (requests as f64 * share + 1e-9).floor();
+            return due(before + 1) > due(before);
+        }
+        if let Some(first) = self.first {
+            return before < first;
+        }
+        let tokens = self.tokens.as_ref();
+        tokens.is_some_and(|tokens| tokens.contains(token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn behaviour(settings: Value) -> Behaviour {
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        settings.try_into().unwrap()
+    }
+
+    fn fails(behaviour: &Behaviour) -> bool {
+        matches!(behaviour.verdict("t"), Verdict::Fail(_))
+    }
+
+    #[test]
+    fn a_share_is_exact_and_spread_evenly() {
+        for (share, every) in [(0.1, 10), (0.25, 4), (0.5, 2), (1.0, 1)] {
+            let behaviour = behaviour(
+                json!({"errors": [{"share": share, "status": 503, "reason": "ServiceUnavailable"}]}),
+            );
+            for n in 1..=1000 {
+                assert_eq!(fails(&behaviour), n % every == 0, "request {n} of {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_requests_fail_and_none_after_them() {
+        let behaviour =
+            behaviour(json!({"errors": [{"first": 2, "status": 500, "reason": "INTERNAL"}]}));
+        let failed: Vec<_> = (0..4).map(|_| fails(&behaviour)).collect();
+        assert_eq!(failed, [true, true, false, false]);
+    }
+
+    #[test]
+    fn jitter_stays_within_its_bound_and_varies() {
+        let behaviour = behaviour(json!({"latency_ms": 5, "jitter_ms": 10}));
+        let seen: HashSet<_> = (0..100).map(|_| behaviour.next_latency_ms()).collect();
+        assert_eq!(seen, (5..=15).collect());
+    }
+}

@@ -1,0 +1,127 @@
+//! The sandbox as its clients see it: over TLS, and over the plain HTTP of its routes.
+
+mod apns;
+mod client;
+mod routes;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use p256::pkcs8::DecodePrivateKey;
+use serde_json::{Value, json};
+
+use self::client::Client;
+use super::Vendors;
+
+/// 2027-01-15T08:00:00Z.
+const START_MS: i64 = 1_800_000_000_000;
+
+struct Sandbox {
+    vendors: Vendors,
+    now_ms: Arc<AtomicI64>,
+    routes: String,
+    http: reqwest::Client,
+}
+
+impl Sandbox {
+    async fn start() -> Self {
+        let now_ms = Arc::new(AtomicI64::new(START_MS));
+        let clock = now_ms.clone();
+        let vendors = Vendors::start(Arc::new(move || clock.load(Ordering::SeqCst)))
+            .await
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let routes = format!("http://{}", listener.local_addr().unwrap());
+        let router = vendors.routes();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self {
+            vendors,
+            now_ms,
+            routes,
+            http: reqwest::Client::new(),
+        }
+    }
+
+    fn advance(&self, seconds: i64) {
+        self.now_ms.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
+    fn now_s(&self) -> i64 {
+        self.now_ms.load(Ordering::SeqCst) / 1000
+    }
+
+    fn port(&self, channel: &str) -> u16 {
+        let endpoint = self.vendors.credentials()[channel]["endpoint"].clone();
+        let port = endpoint.as_str().unwrap().rsplit_once(':').unwrap().1;
+        port.parse().unwrap()
+    }
+
+    async fn connect(&self, channel: &str) -> Client {
+        Client::connect(self.vendors.ca_pem(), self.port(channel)).await
+    }
+
+    async fn behave(&self, channel: &str, behaviour: Value) -> u16 {
+        let url = format!("{}/vendors/{channel}", self.routes);
+        let request = self.http.put(url).json(&behaviour);
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    async fn get(&self, path_and_query: &str) -> Value {
+        let url = format!("{}{path_and_query}", self.routes);
+        self.http
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
+    }
+
+    /// A provider token as the team's key signs it, so many seconds old.
+    fn provider_token(&self, age_s: i64) -> String {
+        let apns = &self.vendors.credentials()["apns"];
+        sign_es256(
+            apns["private_key"].as_str().unwrap(),
+            apns["key_id"].as_str().unwrap(),
+            &json!({ "iss": apns["team_id"], "iat": self.now_s() - age_s }),
+        )
+    }
+}
+
+fn sign_es256(private_key: &str, key_id: &str, claims: &Value) -> String {
+    let mut header = Header::new(Algorithm::ES256);
+    header.kid = Some(key_id.to_owned());
+    let key = EncodingKey::from_ec_pem(private_key.as_bytes()).unwrap();
+    jsonwebtoken::encode(&header, claims, &key).unwrap()
+}
+
+#[tokio::test]
+async fn credentials_are_those_of_an_app() {
+    let sandbox = Sandbox::start().await;
+    let credentials = sandbox.vendors.credentials();
+    assert_eq!(credentials["apns"]["team_id"], "FANFARE001");
+    assert_eq!(credentials["apns"]["key_id"], "LOCALKEY01");
+    assert_eq!(credentials["apns"]["topic"], "com.example.app");
+    let provider_key = credentials["apns"]["private_key"].as_str().unwrap();
+    assert!(p256::ecdsa::SigningKey::from_pkcs8_pem(provider_key).is_ok());
+}
+
+#[tokio::test]
+async fn ports_close_with_the_vendors() {
+    let sandbox = Sandbox::start().await;
+    let port = sandbox.port("apns");
+    let open = || tokio::net::TcpStream::connect(("127.0.0.1", port));
+    assert!(open().await.is_ok());
+    drop(sandbox);
+    tokio::time::timeout(std::time::Duration::from_secs(5), async {
+        while open().await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+}
