@@ -4,30 +4,36 @@ use std::{io, sync::Arc};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, PKCS_RSA_SHA256,
 };
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
+use tokio::task;
 use tokio_rustls::TlsAcceptor;
 
 pub(super) struct Keys {
     pub ca_pem: String,
     /// EC P-256: signs APNs provider tokens.
     pub provider: KeyPair,
+    /// RSA 2048: signs the service account's assertions.
+    pub service_account: KeyPair,
     leaf: CertificateDer<'static>,
     leaf_key: KeyPair,
 }
 
 impl Keys {
-    pub(super) fn generate() -> io::Result<Self> {
+    pub(super) async fn generate() -> io::Result<Self> {
+        // An RSA key takes a tenth of a second or several: beside everything else, off the runtime.
+        let rsa = task::spawn_blocking(|| KeyPair::generate_for(&PKCS_RSA_SHA256));
         let ca_key = KeyPair::generate().map_err(io::Error::other)?;
         let leaf_key = KeyPair::generate().map_err(io::Error::other)?;
         let (ca_pem, leaf) = certify(&ca_key, &leaf_key).map_err(io::Error::other)?;
         Ok(Self {
             ca_pem,
             provider: KeyPair::generate().map_err(io::Error::other)?,
+            service_account: rsa.await?.map_err(io::Error::other)?,
             leaf,
             leaf_key,
         })

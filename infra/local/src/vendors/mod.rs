@@ -11,6 +11,8 @@
 mod apns;
 mod behaviour;
 mod deliveries;
+mod fcm;
+mod http1;
 mod http2;
 mod jwt;
 mod keys;
@@ -49,7 +51,7 @@ impl Vendors {
     /// `now_ms` is the clock by which tokens expire. Fails when a port cannot be had or a key
     /// cannot be made.
     pub async fn start(now_ms: Clock) -> io::Result<Self> {
-        let keys = Keys::generate()?;
+        let keys = Keys::generate().await?;
         let deliveries = Arc::new(Deliveries::default());
         let mut vendors = Self {
             ca_pem: keys.ca_pem.clone(),
@@ -60,6 +62,9 @@ impl Vendors {
         };
         vendors
             .open(&keys, &now_ms, |endpoint| apns::Apns::new(endpoint, &keys))
+            .await?;
+        vendors
+            .open(&keys, &now_ms, |endpoint| fcm::Fcm::new(endpoint, &keys))
             .await?;
         Ok(vendors)
     }

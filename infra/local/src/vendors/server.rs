@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::{
-    http2,
+    http1, http2,
     service::Service,
     wire::{ResetSwitch, Wire},
 };
@@ -51,6 +51,10 @@ async fn converse(socket: TcpStream, tls: TlsAcceptor, service: Arc<Service>) {
         Some(b"h2") => {
             let wire = Wire::http2(socket, reset.clone(), protocols);
             http2::serve(wire, reset, service).await;
+        }
+        // A client that does not negotiate speaks HTTP/1.1, to those that know it.
+        _ if protocols.alpn.contains(&&b"http/1.1"[..]) => {
+            http1::serve(Wire::plain(socket, reset.clone()), reset, service).await;
         }
         _ => debug!(
             channel = service.channel(),

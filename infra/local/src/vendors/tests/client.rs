@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -101,6 +102,34 @@ pub(super) async fn receive(response: ResponseFuture) -> Result<Answer, h2::Erro
         headers: head.headers,
         body: body.into(),
     })
+}
+
+/// An HTTP/1.1 connection.
+pub(super) struct Http1(hyper::client::conn::http1::SendRequest<Full<Bytes>>);
+
+impl Http1 {
+    pub(super) async fn connect(ca_pem: &str, port: u16) -> Self {
+        let tls = handshake(ca_pem, port, &[b"http/1.1"]).await.unwrap();
+        let io = hyper_util::rt::TokioIo::new(tls);
+        let (send, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        Self(send)
+    }
+
+    pub(super) async fn call(&mut self, mut request: Request<Bytes>) -> hyper::Result<Answer> {
+        *request.uri_mut() = request.uri().path().parse().unwrap();
+        request
+            .headers_mut()
+            .insert(http::header::HOST, "localhost".parse().unwrap());
+        self.0.ready().await?;
+        let response: Response<_> = self.0.send_request(request.map(Full::new)).await?;
+        let (head, body) = response.into_parts();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: body.collect().await?.to_bytes(),
+        })
+    }
 }
 
 pub(super) async fn handshake(

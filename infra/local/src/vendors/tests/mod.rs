@@ -2,6 +2,7 @@
 
 mod apns;
 mod client;
+mod fcm;
 mod routes;
 
 use std::sync::{
@@ -13,7 +14,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use p256::pkcs8::DecodePrivateKey;
 use serde_json::{Value, json};
 
-use self::client::Client;
+use self::client::{Client, Http1};
 use super::Vendors;
 
 /// 2027-01-15T08:00:00Z.
@@ -63,6 +64,10 @@ impl Sandbox {
         Client::connect(self.vendors.ca_pem(), self.port(channel)).await
     }
 
+    async fn connect_http1(&self, channel: &str) -> Http1 {
+        Http1::connect(self.vendors.ca_pem(), self.port(channel)).await
+    }
+
     async fn behave(&self, channel: &str, behaviour: Value) -> u16 {
         let url = format!("{}/vendors/{channel}", self.routes);
         let request = self.http.put(url).json(&behaviour);
@@ -90,6 +95,25 @@ impl Sandbox {
             &json!({ "iss": apns["team_id"], "iat": self.now_s() - age_s }),
         )
     }
+
+    /// The claims of a right assertion, to be changed.
+    fn assertion_claims(&self) -> Value {
+        let account = &self.vendors.credentials()["fcm"]["service_account"];
+        json!({
+            "iss": account["client_email"],
+            "scope": "https://www.googleapis.com/auth/firebase.messaging",
+            "aud": account["token_uri"],
+            "iat": self.now_s(),
+            "exp": self.now_s() + 3600,
+        })
+    }
+
+    fn sign_assertion(&self, claims: &Value) -> String {
+        let account = &self.vendors.credentials()["fcm"]["service_account"];
+        let key = account["private_key"].as_str().unwrap();
+        let key = EncodingKey::from_rsa_pem(key.as_bytes()).unwrap();
+        jsonwebtoken::encode(&Header::new(Algorithm::RS256), claims, &key).unwrap()
+    }
 }
 
 fn sign_es256(private_key: &str, key_id: &str, claims: &Value) -> String {
@@ -100,12 +124,24 @@ fn sign_es256(private_key: &str, key_id: &str, claims: &Value) -> String {
 }
 
 #[tokio::test]
-async fn credentials_are_those_of_an_app() {
+async fn credentials_are_those_of_an_app_and_each_vendor_has_its_port() {
     let sandbox = Sandbox::start().await;
     let credentials = sandbox.vendors.credentials();
     assert_eq!(credentials["apns"]["team_id"], "FANFARE001");
     assert_eq!(credentials["apns"]["key_id"], "LOCALKEY01");
     assert_eq!(credentials["apns"]["topic"], "com.example.app");
+    let account = &credentials["fcm"]["service_account"];
+    assert_eq!(account["project_id"], "fanfare-local");
+    let endpoint = credentials["fcm"]["endpoint"].as_str().unwrap();
+    assert_eq!(account["token_uri"], format!("{endpoint}/token"));
+    assert_ne!(
+        credentials["apns"]["endpoint"],
+        credentials["fcm"]["endpoint"]
+    );
+    for key in [&credentials["apns"]["private_key"], &account["private_key"]] {
+        let key = key.as_str().unwrap();
+        assert!(key.starts_with("-----BEGIN PRIVATE KEY-----"));
+    }
     let provider_key = credentials["apns"]["private_key"].as_str().unwrap();
     assert!(p256::ecdsa::SigningKey::from_pkcs8_pem(provider_key).is_ok());
 }

@@ -65,7 +65,7 @@ async fn deliveries_are_listed_in_order_and_by_filter_until_they_are_deleted() {
             },
         }])
     );
-    assert_eq!(sandbox.get("/deliveries?token=none").await, json!([]));
+    assert_eq!(sandbox.get("/deliveries?channel=fcm").await, json!([]));
     assert_eq!(
         sandbox.get("/deliveries/count?channel=apns").await,
         json!({"accepted": 2, "refused": 1})
