@@ -262,6 +262,9 @@ mod tests {
         serde_json::from_slice(&decode(text).unwrap()).unwrap()
     }
 
+    /// Identifier, app, key, time, validity, userbuf; and the signature.
+    type Vector<'a> = (&'a str, u64, &'a str, i64, i64, Option<&'a [u8]>, &'a str);
+
     /// TRTC's userbuf for a room: version, length and account, app, room, end, privileges, account type.
     const PRIVATE_MAP_KEY: &[u8] =
         b"\x00\x00\x07xiaojun\x53\x72\x4e\x00\x00\x00\x27\x10\x60\x4b\x5e\x00\x00\x00\x00\xff\x00\x00\x00\x00";
@@ -271,7 +274,7 @@ mod tests {
         // The first two were published with the time and the validity in milliseconds: good for the formula, wrong in use.
         let millis = (1_569_910_200_000, 15_552_000_000);
         #[rustfmt::skip]
-        let vectors: [(&str, u64, &str, i64, i64, Option<&[u8]>, &str); 8] = [
+        let vectors: [Vector; 8] = [
             ("0", DEMO_APP, DEMO_KEY, millis.0, millis.1, None, "bEj7EPKeOGh/DZ+LevCNXjSrLtgjj+lC8Ed0uirJXYU="),
             ("0", DEMO_APP, DEMO_KEY, millis.0, millis.1, Some(b"abc"), "sWtbl2+lkv1DcoBF2Y2IWjGB44KoDgDIFxdhzwVXo2Q="),
             ("user_42", 20_030_819, "test-secret-key-1234567890abcdef", 1_718_764_800, 604_800, None, "8y4PAvIKGCmKvubBW+DGnAa/LQ9VpBWp4fEjtiQ/VHQ="),
