@@ -31,6 +31,21 @@ pub(super) fn attribute_value(field: &Field<'_>) -> Result<AttributeValue, Error
     })
 }
 
+/// A list that names 1 to 100 accounts, or says something of each.
+///
+/// More are 90018. For none Tencent documents nothing here; the call for online states gives 90001.
+pub(super) fn account_list<'a>(list: &Field<'a>, not_a_list: Code) -> Result<Vec<Field<'a>>, Error> {
+    let items = list.items(not_a_list)?;
+    match items.len() {
+        0 => Err(list.error(Code::Json, "must not be empty")),
+        count if count > limits::ACCOUNTS_PER_REQUEST => {
+            let fault = format!("must not have more than {} elements", limits::ACCOUNTS_PER_REQUEST);
+            Err(list.error(Code::TooManyAccounts, &fault))
+        }
+        _ => Ok(items),
+    }
+}
+
 /// The account of a name: 1 to 32 characters of printable ASCII, the widest of the three wordings on Tencent's pages.
 /// `None` if there can be no such account.
 pub(super) fn account(name: &str) -> Option<UserId> {
