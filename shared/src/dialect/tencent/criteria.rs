@@ -78,7 +78,7 @@ fn tags(condition: &Field<'_>, name: &str) -> Result<Vec<Tag>, Error> {
         let fault = format!("must not have more than {} tags", limits::TAGS_PER_REQUEST);
         return Err(list.error(Code::TooManyTags, &fault));
     }
-    let tags: Vec<Tag> = items.iter().map(terms::tag).collect::<Result<_, _>>()?;
+    let tags: Vec<Tag> = items.iter().map(terms::tag).collect::<Result<_, Error>>()?;
     // A tag that stands in both lists is no repetition: the lists ask different things of it.
     let mut seen = BTreeSet::new();
     match tags.iter().zip(&items).find(|(tag, _)| !seen.insert(*tag)) {

@@ -3,6 +3,7 @@
 //! Every call is checked in one order: URL parameters, UserSig, administrator, JSON, feature, fields, quota.
 //! Tencent does not document one; this is the order in which a gateway before a service would come to them.
 
+pub mod accounts;
 pub mod audience;
 mod body;
 pub mod caller;
