@@ -15,7 +15,7 @@ pub const LIFETIME_SECS: u32 = 604_800;
 /// Longest message of Tencent's contract, in bytes: 12 KB (Tencent, error 93000). It is measured on the request's JSON without
 /// insignificant white space, so that neither indentation nor `\u` escapes count against it.
 pub const MESSAGE_BYTES: usize = 12 * 1024;
-/// Longest request body that is read, in bytes: ten times what the fullest request needs (ours), so that nobody
+/// Longest request body that is read, in bytes: about ten times what the fullest request needs (ours), so that nobody
 /// fills a function's memory with brackets.
 pub const REQUEST_BYTES: usize = 1024 * 1024;
 /// Accounts that a request of Tencent's contract may name (Tencent, "Adding user tags", "Importing multiple accounts").
