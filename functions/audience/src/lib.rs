@@ -1,6 +1,63 @@
-//! The `audience` function.
+//! The `audience` function: accounts, tags, attributes and devices.
+//!
+//! Who exists, what is true of them, and how to reach them. Servers call it through Tencent's contract, client apps
+//! through ours; the path tells which.
+
+mod devices;
+mod form;
+mod route;
+mod tencent;
+mod trouble;
+
+use fanfare::dialect::tencent::{Code, Error, Reply};
+use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
+use fanfare::runtime::{Clock, aws, telemetry};
+use fanfare::store::{self, AppStore, ContactStore, UserStore};
+use lambda_http::{Request, Response, service_fn};
+
+use route::Route;
+
+/// Answers calls.
+#[derive(Clone)]
+struct Audience {
+    apps: AppStore,
+    clock: Clock,
+    contacts: ContactStore,
+    users: UserStore,
+}
 
 /// Runs the function until the platform ends it.
-pub async fn run() -> Result<(), lambda_runtime::Error> {
-    std::future::ready(Ok(())).await
+pub async fn run() -> Result<(), lambda_http::Error> {
+    telemetry::init();
+    let audience = Audience::new(&Environment).await?;
+    lambda_http::run_concurrent(service_fn(move |request: Request| {
+        let audience = audience.clone();
+        async move { Ok::<_, lambda_http::Error>(audience.handle(&request).await) }
+    }))
+    .await
+}
+
+impl Audience {
+    async fn new(lookup: &impl Lookup) -> Result<Self, ConfigError> {
+        let tables = Tables::from_lookup(lookup)?;
+        let client = store::Client::new(&aws::config().await);
+        Ok(Self {
+            apps: AppStore::new(client.clone(), tables.apps),
+            clock: Clock::from_lookup(lookup),
+            contacts: ContactStore::new(client.clone(), &tables.audience),
+            users: UserStore::new(client, &tables.audience),
+        })
+    }
+
+    async fn handle(&self, request: &Request) -> Response<String> {
+        match Route::of(request.method(), request.uri().path()) {
+            Route::Tencent(command) => Box::pin(self.tencent(command, request)).await.into_http(),
+            Route::Devices(call) => Box::pin(self.devices(call, request)).await,
+            Route::Unknown => unknown().into_http(),
+        }
+    }
+}
+
+fn unknown() -> Reply {
+    Error::new(Code::UnknownResource, "there is no such call, or not with this method: check the URL").into()
 }

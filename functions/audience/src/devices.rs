@@ -1,0 +1,106 @@
+//! The calls about the caller's own devices: a client app proves its user with a UserSig, and says how to reach it.
+
+use std::sync::Arc;
+
+use fanfare::dialect::tencent::{Code, Error, accounts, caller, usersig};
+use fanfare::domain::{App, DeviceId, User};
+use lambda_http::http::header::AUTHORIZATION;
+use lambda_http::http::{HeaderMap, StatusCode};
+use lambda_http::{Request, Response};
+use serde_json::{Value, json};
+
+use crate::Audience;
+use crate::form::{self, Form};
+use crate::route::DeviceCall;
+use crate::trouble::{Trouble, json_response};
+
+impl Audience {
+    pub(crate) async fn devices(&self, call: DeviceCall<'_>, request: &Request) -> Response<String> {
+        let result = match call {
+            DeviceCall::List => self.list_devices(request).await,
+            DeviceCall::Put(id) => self.put_device(id, request).await,
+            DeviceCall::Delete(id) => self.delete_device(id, request).await,
+            DeviceCall::WrongMethod => Err(Trouble::WrongMethod),
+        };
+        result.unwrap_or_else(Trouble::into_http)
+    }
+
+    async fn list_devices(&self, request: &Request) -> Result<Response<String>, Trouble> {
+        let (app, user) = self.user(request).await?;
+        let devices = self.contacts.devices(&app.id, user.ordinal).await?;
+        let devices: Vec<Value> = devices.iter().map(form::answer).collect();
+        Ok(json_response(StatusCode::OK, &json!({"devices": devices})))
+    }
+
+    async fn put_device(&self, id: &str, request: &Request) -> Result<Response<String>, Trouble> {
+        let (app, user) = self.user(request).await?;
+        let id = device_id(id)?;
+        let device = Form::read(request.body())?.device(id, self.clock.now());
+        let stored = self.contacts.register(&app.id, &user, device).await?;
+        Ok(json_response(StatusCode::OK, &form::answer(&stored)))
+    }
+
+    async fn delete_device(&self, id: &str, request: &Request) -> Result<Response<String>, Trouble> {
+        let (app, user) = self.user(request).await?;
+        let id = device_id(id)?;
+        self.contacts.unregister(&app.id, user.ordinal, &id).await?;
+        let mut response = Response::new(String::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        Ok(response)
+    }
+
+    /// The user who calls, created if this is its first login.
+    async fn user(&self, request: &Request) -> Result<(Arc<App>, User), Trouble> {
+        let user_sig = bearer(request.headers())?;
+        let (sdk_app_id, _) = usersig::peek(user_sig).map_err(Error::from)?;
+        let app = self.apps.by_sdk_app_id(sdk_app_id).await?.ok_or_else(|| caller::unknown_app(sdk_app_id))?;
+        let proven = caller::user(&app, sdk_app_id, user_sig, self.clock.now())?;
+        let user = self.users.ensure(&app.id, &accounts::account(&proven.identifier)?).await?;
+        Ok((app, user))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Trouble> {
+    let (_, user_sig) = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .ok_or_else(|| Error::new(Code::UserSigEmpty, "the header must be `Authorization: Bearer <UserSig>`"))?;
+    Ok(user_sig.trim())
+}
+
+fn device_id(text: &str) -> Result<DeviceId, Trouble> {
+    DeviceId::try_from(text).map_err(|invalid| Trouble::invalid("invalid_device_id", invalid.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::http::HeaderValue;
+
+    use super::*;
+
+    fn bearer_of(header: Option<&'static str>) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        if let Some(header) = header {
+            headers.insert(AUTHORIZATION, HeaderValue::from_static(header));
+        }
+        bearer(&headers).ok().map(str::to_owned)
+    }
+
+    #[test]
+    fn a_user_sig_is_borne_in_the_header() {
+        assert_eq!(bearer_of(Some("Bearer abc")).as_deref(), Some("abc"));
+        assert_eq!(bearer_of(Some("bearer  abc")).as_deref(), Some("abc"));
+        for header in [None, Some("abc"), Some("Basic abc"), Some("Bearer"), Some("")] {
+            assert_eq!(bearer_of(header), None, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn a_device_id_must_have_its_shape() {
+        assert!(device_id("A-z.0_9").is_ok());
+        for text in ["", "a b", "a%20b", &"x".repeat(65)] {
+            assert!(matches!(device_id(text), Err(Trouble::Invalid { code: "invalid_device_id", .. })), "{text}");
+        }
+    }
+}

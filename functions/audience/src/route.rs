@@ -1,0 +1,121 @@
+//! Which call a path and a method ask for.
+
+use lambda_http::http::Method;
+
+/// A call of this function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    /// One of Tencent's contract.
+    Tencent(Command),
+    /// One about the caller's own devices.
+    Devices(DeviceCall<'a>),
+    /// None of ours.
+    Unknown,
+}
+
+/// A call of Tencent's contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    AccountImport,
+    MultiaccountImport,
+    AccountCheck,
+    SetAttrName,
+    GetAttrName,
+    SetAttr,
+    GetAttr,
+    RemoveAttr,
+    AddTag,
+    GetTag,
+    RemoveTag,
+    RemoveAllTags,
+}
+
+/// A call about devices, with the device's id as the path has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceCall<'a> {
+    List,
+    Put(&'a str),
+    Delete(&'a str),
+    /// The path is there, but not with this method.
+    WrongMethod,
+}
+
+const COMMANDS: &[(&str, Command)] = &[
+    ("im_open_login_svc/account_import", Command::AccountImport),
+    ("im_open_login_svc/multiaccount_import", Command::MultiaccountImport),
+    ("im_open_login_svc/account_check", Command::AccountCheck),
+    ("all_member_push/im_set_attr_name", Command::SetAttrName),
+    ("all_member_push/im_get_attr_name", Command::GetAttrName),
+    ("all_member_push/im_set_attr", Command::SetAttr),
+    ("all_member_push/im_get_attr", Command::GetAttr),
+    ("all_member_push/im_remove_attr", Command::RemoveAttr),
+    ("all_member_push/im_add_tag", Command::AddTag),
+    ("all_member_push/im_get_tag", Command::GetTag),
+    ("all_member_push/im_remove_tag", Command::RemoveTag),
+    ("all_member_push/im_remove_all_tags", Command::RemoveAllTags),
+];
+
+impl<'a> Route<'a> {
+    pub(crate) fn of(method: &Method, path: &'a str) -> Self {
+        if let Some(name) = path.strip_prefix("/v4/") {
+            let command = COMMANDS.iter().find(|(known, _)| *known == name && method == Method::POST);
+            return command.map_or(Self::Unknown, |(_, command)| Self::Tencent(*command));
+        }
+        match path.strip_prefix("/v1/devices") {
+            Some("") => Self::Devices(if method == Method::GET { DeviceCall::List } else { DeviceCall::WrongMethod }),
+            Some(rest) => match rest.strip_prefix('/') {
+                Some(id) if !id.contains('/') => Self::Devices(match *method {
+                    Method::PUT => DeviceCall::Put(id),
+                    Method::DELETE => DeviceCall::Delete(id),
+                    _ => DeviceCall::WrongMethod,
+                }),
+                _ => Self::Unknown,
+            },
+            None => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_its_path() {
+        for (path, command) in COMMANDS {
+            let path = format!("/v4/{path}");
+            assert_eq!(Route::of(&Method::POST, &path), Route::Tencent(*command));
+            assert_eq!(Route::of(&Method::GET, &path), Route::Unknown);
+            assert_eq!(Route::of(&Method::POST, &(path + "/")), Route::Unknown);
+        }
+        for path in ["/", "", "/v4/all_member_push/im_push", "/v4/", "/v3/all_member_push/im_get_tag", "/v1/device"] {
+            assert_eq!(Route::of(&Method::POST, path), Route::Unknown, "{path}");
+        }
+    }
+
+    #[test]
+    fn devices_are_called_by_method() {
+        let of = |method: Method, path| match Route::of(&method, path) {
+            Route::Devices(call) => Some(call),
+            _ => None,
+        };
+        assert_eq!(of(Method::GET, "/v1/devices"), Some(DeviceCall::List));
+        assert_eq!(of(Method::POST, "/v1/devices"), Some(DeviceCall::WrongMethod));
+        assert_eq!(of(Method::PUT, "/v1/devices/d-1"), Some(DeviceCall::Put("d-1")));
+        assert_eq!(of(Method::DELETE, "/v1/devices/d-1"), Some(DeviceCall::Delete("d-1")));
+        assert_eq!(of(Method::GET, "/v1/devices/d-1"), Some(DeviceCall::WrongMethod));
+        assert_eq!(of(Method::PUT, "/v1/devices/d/1"), None);
+        assert_eq!(of(Method::GET, "/v1/devicesx"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_routed(path in "(/|v1|v4|devices|all_member_push|im_push|\\PC){0,9}", method in "[A-Z]{1,7}") {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let route = Route::of(&method, &path);
+            prop_assert!(path.starts_with("/v1/devices") || route == Route::Unknown);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The calls of Tencent's contract: decoded, done with one verb, answered.
+
+use std::sync::Arc;
+
+use fanfare::dialect::tencent::caller::{self, Parameters};
+use fanfare::dialect::tencent::{Code, Error, Reply, accounts, audience};
+use fanfare::domain::App;
+use fanfare::store::StoreError;
+use lambda_http::Request;
+
+use crate::Audience;
+use crate::route::Command;
+use crate::trouble;
+
+/// Why a call was not done: the caller erred, or the store failed.
+enum Problem {
+    Said(Error),
+    Store(StoreError),
+}
+
+impl Audience {
+    pub(crate) async fn tencent(&self, command: Command, request: &Request) -> Reply {
+        self.call(command, request).await.unwrap_or_else(|problem| match problem {
+            Problem::Said(error) => error.into(),
+            Problem::Store(failure) => {
+                trouble::log(&failure);
+                Error::new(command.internal(), "internal error: try again").into()
+            }
+        })
+    }
+
+    async fn call(&self, command: Command, request: &Request) -> Result<Reply, Problem> {
+        let app = self.administered(request).await?;
+        let (app, body) = (&app.id, &request.body()[..]);
+        Ok(match command {
+            Command::AccountImport => {
+                let user = accounts::import(body)?;
+                self.users.import(app, &[user]).await?;
+                Reply::ok()
+            }
+            Command::MultiaccountImport => {
+                let import = accounts::import_many(body)?;
+                self.users.import(app, &import.users).await?;
+                import.answer()
+            }
+            Command::AccountCheck => {
+                let check = accounts::check(body)?;
+                let users = self.users.get(app, &check.ids()).await?;
+                check.answer(&users)
+            }
+            Command::SetAttrName => {
+                let names = audience::set_attribute_names(body)?;
+                audience::attribute_names_set(self.users.name_attributes(app, names).await?)
+            }
+            Command::GetAttrName => {
+                audience::get_attribute_names(body)?;
+                audience::attribute_names(&self.users.attribute_names(app).await?)
+            }
+            Command::SetAttr => {
+                let names = self.users.attribute_names(app).await?;
+                let edits = audience::set_attributes(body, &names)?;
+                let refused = self.users.edit(app, &edits.edits).await?;
+                edits.answer(refused)
+            }
+            Command::RemoveAttr => {
+                let names = self.users.attribute_names(app).await?;
+                let edits = audience::remove_attributes(body, &names)?;
+                let refused = self.users.edit(app, &edits.edits).await?;
+                edits.answer(refused)
+            }
+            Command::AddTag => {
+                let edits = audience::add_tags(body)?;
+                let refused = self.users.edit(app, &edits.edits).await?;
+                edits.answer(refused)
+            }
+            Command::RemoveTag => {
+                let edits = audience::remove_tags(body)?;
+                let refused = self.users.edit(app, &edits.edits).await?;
+                edits.answer(refused)
+            }
+            Command::RemoveAllTags => {
+                let edits = audience::remove_all_tags(body)?;
+                let refused = self.users.edit(app, &edits.edits).await?;
+                edits.answer(refused)
+            }
+            Command::GetAttr => {
+                let asked = audience::accounts(body)?;
+                let names = self.users.attribute_names(app).await?;
+                let users = self.users.get(app, &asked.ids).await?;
+                asked.attributes(&users, &names)
+            }
+            Command::GetTag => {
+                let asked = audience::accounts(body)?;
+                let users = self.users.get(app, &asked.ids).await?;
+                asked.tags(&users)
+            }
+        })
+    }
+
+    /// The app that the request is about, if one of its administrators sent it.
+    async fn administered(&self, request: &Request) -> Result<Arc<App>, Problem> {
+        let parameters = Parameters::parse(request.uri().query().unwrap_or_default())?;
+        let app = self.apps.by_sdk_app_id(parameters.sdk_app_id).await?;
+        let app = app.ok_or_else(|| caller::unknown_app(parameters.sdk_app_id))?;
+        parameters.authenticate(&app, self.clock.now())?;
+        Ok(app)
+    }
+}
+
+impl Command {
+    /// The number for a failure of ours: each family of calls has its own.
+    fn internal(self) -> Code {
+        match self {
+            Self::AccountImport | Self::MultiaccountImport | Self::AccountCheck => Code::AccountInternal,
+            Self::SetAttrName
+            | Self::GetAttrName
+            | Self::SetAttr
+            | Self::GetAttr
+            | Self::RemoveAttr
+            | Self::AddTag
+            | Self::GetTag
+            | Self::RemoveTag
+            | Self::RemoveAllTags => Code::Internal,
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::Said(error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(failure: StoreError) -> Self {
+        Self::Store(failure)
+    }
+}

@@ -1,0 +1,104 @@
+//! What client apps are told when a device call fails, and what the log is told.
+
+use fanfare::dialect::tencent;
+use fanfare::store::StoreError;
+use lambda_http::Response;
+use lambda_http::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use lambda_http::http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use tracing::error;
+
+/// Why a device call was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// The UserSig does not prove who calls. The code is the number that Tencent's contract has for it.
+    #[error(transparent)]
+    Unauthorized(#[from] tencent::Error),
+    /// The request is malformed.
+    #[error("{code}: {message}")]
+    Invalid {
+        /// What is malformed.
+        code: &'static str,
+        /// The rule.
+        message: String,
+    },
+    /// The path is there, but not with this method.
+    #[error("the method is not allowed")]
+    WrongMethod,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Trouble {
+    pub(crate) fn invalid(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { code, message: message.into() }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Store(StoreError::Corrupt { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
+            // Trying again later may pass.
+            Self::Store(StoreError::Contended(_) | StoreError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn told(&self) -> (String, String) {
+        match self {
+            Self::Unauthorized(error) => (error.code.to_string(), error.info.clone()),
+            Self::Invalid { code, message } => ((*code).to_owned(), message.clone()),
+            Self::WrongMethod => ("method_not_allowed".to_owned(), self.to_string()),
+            Self::Store(_) => ("internal".to_owned(), "internal error: try again".to_owned()),
+        }
+    }
+
+    pub(crate) fn into_http(self) -> Response<String> {
+        if let Self::Store(failure) = &self {
+            log(failure);
+        }
+        let (code, message) = self.told();
+        let mut response = json_response(self.status(), &json!({"error": {"code": code, "message": message}}));
+        if matches!(self, Self::Unauthorized(_)) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// An answer of JSON.
+pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<String> {
+    let mut response = Response::new(body.to_string());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Tells the log that a call failed here, and why.
+pub(crate) fn log(failure: &StoreError) {
+    error!(error = %failure, cause = ?std::error::Error::source(failure), "A call failed in the store");
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare::dialect::tencent::usersig::Failure;
+
+    use super::*;
+
+    #[test]
+    fn troubles_are_told_in_one_shape() {
+        for (trouble, status, code) in [
+            (Trouble::Unauthorized(Failure::Expired.into()), 401, "70001"),
+            (Trouble::invalid("invalid_token", "no"), 400, "invalid_token"),
+            (Trouble::WrongMethod, 405, "method_not_allowed"),
+            (Trouble::Store(StoreError::Contended(3)), 503, "internal"),
+        ] {
+            let response = trouble.into_http();
+            let body: Value = serde_json::from_str(response.body()).unwrap();
+            assert_eq!((response.status().as_u16(), &body["error"]["code"]), (status, &json!(code)));
+            assert!(body["error"]["message"].is_string());
+        }
+    }
+}
