@@ -1,0 +1,198 @@
+//! Faults on request: a call of a function is the moment when something goes wrong.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::caller::Caller;
+
+/// What shall go wrong, as `PUT /_local/faults` says it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Plan {
+    /// Kill the calling environment (SIGKILL).
+    pub kill: Vec<Kill>,
+    /// Answer with an error instead of doing it.
+    pub fail: Vec<Fail>,
+    /// Do it, and break the connection instead of answering.
+    pub lose: Vec<Rule>,
+    /// Do it twice, and answer once: what is sent to a queue arrives twice.
+    pub duplicate: Vec<Rule>,
+}
+
+/// Which calls are meant. What is left out matches everything.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Rule {
+    /// The calling function, such as `push-intake`.
+    #[serde(default)]
+    pub function: Option<String>,
+    /// `dynamodb`, `sqs`, `execute-api` (`PostToConnection`) or `lambda` (`Response`: the answer to an invocation).
+    #[serde(default)]
+    pub service: Option<String>,
+    /// The API operation, such as `SendMessage`.
+    #[serde(default)]
+    pub operation: Option<String>,
+    /// From which matching call on, counted from 1 over all environments.
+    #[serde(default = "one")]
+    pub nth: u64,
+    /// For how many matching calls.
+    #[serde(default = "one")]
+    pub times: u64,
+    /// How many calls have matched so far.
+    #[serde(default)]
+    pub calls: u64,
+}
+
+/// Kills the caller.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Kill {
+    /// At which calls.
+    #[serde(flatten)]
+    pub rule: Rule,
+    /// Before or after the call takes effect.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// Refuses the call.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Fail {
+    /// Which calls.
+    #[serde(flatten)]
+    pub rule: Rule,
+    /// The error's name, such as `ProvisionedThroughputExceededException`.
+    pub error: String,
+}
+
+/// When the caller dies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum When {
+    /// The call never takes effect.
+    #[default]
+    Before,
+    /// The call takes effect, and the answer finds nobody.
+    After,
+}
+
+/// What goes wrong with one call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// The caller dies.
+    pub kill: Option<When>,
+    /// The call is refused with this error.
+    pub fail: Option<String>,
+    /// The answer is lost.
+    pub lose: bool,
+    /// The call is done twice.
+    pub duplicate: bool,
+}
+
+/// The plan in force; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    plan: Arc<Mutex<Plan>>,
+}
+
+impl Faults {
+    /// Replaces the plan.
+    pub fn set(&self, plan: Plan) {
+        *self.lock() = plan;
+    }
+
+    /// The plan with its counts.
+    pub fn plan(&self) -> Plan {
+        self.lock().clone()
+    }
+
+    /// Counts a call, and says what goes wrong with it.
+    pub fn judge(&self, caller: &Caller, service: &str, operation: &str) -> Verdict {
+        let mut plan = self.lock();
+        let mut verdict = Verdict::default();
+        let strikes = |rule: &mut Rule| rule.strikes(caller, service, operation);
+        for kill in &mut plan.kill {
+            if strikes(&mut kill.rule) {
+                verdict.kill = Some(kill.when);
+            }
+        }
+        for fail in &mut plan.fail {
+            if strikes(&mut fail.rule) {
+                verdict.fail = Some(fail.error.clone());
+            }
+        }
+        for rule in &mut plan.lose {
+            verdict.lose |= strikes(rule);
+        }
+        for rule in &mut plan.duplicate {
+            verdict.duplicate |= strikes(rule);
+        }
+        verdict
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rule {
+    fn strikes(&mut self, caller: &Caller, service: &str, operation: &str) -> bool {
+        let matches = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|wanted| wanted == is);
+        if !matches(&self.function, &caller.function)
+            || !matches(&self.service, service)
+            || !matches(&self.operation, operation)
+        {
+            return false;
+        }
+        self.calls += 1;
+        (self.nth..self.nth.saturating_add(self.times)).contains(&self.calls)
+    }
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(json: &str) -> Faults {
+        let faults = Faults::default();
+        faults.set(serde_json::from_str(json).unwrap());
+        faults
+    }
+
+    fn judge(faults: &Faults, environment: &str, operation: &str) -> Verdict {
+        faults.judge(&Caller::named(environment), "sqs", operation)
+    }
+
+    #[test]
+    fn the_nth_call_strikes_once_whichever_environment_makes_it() {
+        let faults = faults(
+            r#"{"kill":[{"function":"push-intake","service":"sqs","operation":"SendMessage","nth":2,"when":"after"}]}"#,
+        );
+        assert_eq!(judge(&faults, "push-intake.1", "SendMessage").kill, None);
+        assert_eq!(judge(&faults, "audience.1", "SendMessage").kill, None);
+        assert_eq!(judge(&faults, "push-intake.1", "GetQueueUrl").kill, None);
+        assert_eq!(judge(&faults, "push-intake.2", "SendMessage").kill, Some(When::After));
+        assert_eq!(judge(&faults, "push-intake.2", "SendMessage").kill, None);
+    }
+
+    #[test]
+    fn several_times_are_several_calls() {
+        let faults = faults(r#"{"fail":[{"error":"ThrottlingException","times":2}]}"#);
+        let failed = |operation| judge(&faults, "a.1", operation).fail.is_some();
+        assert_eq!([failed("A"), failed("B"), failed("C")], [true, true, false]);
+    }
+
+    #[test]
+    fn an_empty_plan_lets_everything_pass() {
+        let faults = faults("{}");
+        assert_eq!(judge(&faults, "a.1", "SendMessage"), Verdict::default());
+    }
+
+    #[test]
+    fn an_unknown_fault_is_not_taken_for_none() {
+        assert!(serde_json::from_str::<Plan>(r#"{"kil":[]}"#).is_err());
+    }
+}
