@@ -1,0 +1,191 @@
+//! Live connections, and the `@connections` endpoint through which functions reach them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::caller::Caller;
+use crate::clock::{Civil, Clock};
+use crate::gate::{self, Gate};
+
+/// The largest message that can be posted.
+const MAX_MESSAGE_BYTES: usize = 128 * 1024;
+
+/// How many messages may wait for a slow client.
+const WAITING: usize = 1024;
+
+/// What a connection's task is told to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Send this to the client.
+    Send(Bytes),
+    /// Close the connection.
+    Close,
+}
+
+/// All live connections; clones share them.
+#[derive(Clone)]
+pub struct Connections {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    live: Mutex<HashMap<String, Connection>>,
+    stage: String,
+    clock: Clock,
+    gate: Gate,
+}
+
+#[derive(Clone)]
+struct Connection {
+    orders: mpsc::Sender<Order>,
+    connected_at: u64,
+    last_active_at: u64,
+    source_ip: String,
+    user_agent: String,
+}
+
+impl Connections {
+    /// No connections yet, on a stage.
+    pub fn new(stage: &str, clock: Clock, gate: Gate) -> Self {
+        Self { shared: Arc::new(Shared { live: Mutex::default(), stage: stage.to_owned(), clock, gate }) }
+    }
+
+    /// An id as API Gateway makes them, padding and all.
+    pub fn new_id() -> String {
+        BASE64_URL_SAFE.encode(&uuid::Uuid::new_v4().as_bytes()[..11])
+    }
+
+    /// The endpoint, which goes at `/{stage}/@connections/{id}`.
+    pub fn router(&self) -> Router {
+        let one = post(send).get(describe).delete(close);
+        Router::new()
+            .route("/{stage}/@connections/{id}", one)
+            .fallback(|| async { (StatusCode::FORBIDDEN, axum::Json(json!({"message": "Forbidden"}))) })
+            .with_state(self.clone())
+    }
+
+    /// From now on the connection can be reached; what it is told arrives at the receiver.
+    pub fn open(&self, id: &str, source_ip: String, user_agent: String) -> mpsc::Receiver<Order> {
+        let (orders, receiver) = mpsc::channel(WAITING);
+        let now = self.shared.clock.now();
+        let connection = Connection { orders, connected_at: now, last_active_at: now, source_ip, user_agent };
+        self.live().insert(id.to_owned(), connection);
+        receiver
+    }
+
+    /// The client has sent something.
+    pub fn touch(&self, id: &str) {
+        let now = self.shared.clock.now();
+        if let Some(connection) = self.live().get_mut(id) {
+            connection.last_active_at = now;
+        }
+    }
+
+    /// The connection is gone.
+    pub fn closed(&self, id: &str) {
+        self.live().remove(id);
+    }
+
+    fn get(&self, stage: &str, id: &str) -> Option<Connection> {
+        let connection = self.live().get(id).cloned();
+        connection.filter(|_| stage == self.shared.stage)
+    }
+
+    fn live(&self) -> std::sync::MutexGuard<'_, HashMap<String, Connection>> {
+        self.shared.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells a live connection what to do; false when it is gone.
+    async fn tell(&self, stage: &str, id: &str, order: Order) -> bool {
+        match self.get(stage, id) {
+            Some(connection) => connection.orders.send(order).await.is_ok(),
+            None => false,
+        }
+    }
+}
+
+async fn send(
+    State(connections): State<Connections>,
+    Path((stage, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let Ok(body) = to_bytes(body, MAX_MESSAGE_BYTES).await else {
+        return error(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException");
+    };
+    let order = Order::Send(body);
+    obey(&connections, &headers, "PostToConnection", &stage, &id, order).await
+}
+
+async fn close(
+    State(connections): State<Connections>,
+    Path((stage, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let mut response = obey(&connections, &headers, "DeleteConnection", &stage, &id, Order::Close).await;
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    response
+}
+
+async fn obey(
+    connections: &Connections,
+    headers: &HeaderMap,
+    operation: &str,
+    stage: &str,
+    id: &str,
+    order: Order,
+) -> Response {
+    let caller = Caller::of(headers);
+    let gate = &connections.shared.gate;
+    let verdict = gate.enter(&caller, "execute-api", operation).await;
+    if let Some(name) = &verdict.fail {
+        return match name.as_str() {
+            "GoneException" => error(StatusCode::GONE, name),
+            "LimitExceededException" => error(StatusCode::TOO_MANY_REQUESTS, name),
+            _ => gate::refusal(name),
+        };
+    }
+    let done = connections.tell(stage, id, order).await;
+    gate.leave(&caller, &verdict).await;
+    match (verdict.lose, done) {
+        (true, _) => gate::lost(),
+        (false, true) => StatusCode::OK.into_response(),
+        (false, false) => error(StatusCode::GONE, "GoneException"),
+    }
+}
+
+async fn describe(State(connections): State<Connections>, Path((stage, id)): Path<(String, String)>) -> Response {
+    let Some(connection) = connections.get(&stage, &id) else {
+        return error(StatusCode::GONE, "GoneException");
+    };
+    axum::Json(json!({
+        "connectedAt": Civil::from_unix(connection.connected_at).iso(),
+        "lastActiveAt": Civil::from_unix(connection.last_active_at).iso(),
+        "identity": {"sourceIp": connection.source_ip, "userAgent": connection.user_agent},
+    }))
+    .into_response()
+}
+
+/// An error as the SDK reads it: the name in a header, and nothing to say about it.
+fn error(status: StatusCode, name: &str) -> Response {
+    let mut response = (status, axum::Json(json!({"message": null}))).into_response();
+    if let Ok(name) = HeaderValue::from_str(name) {
+        let header = HeaderName::from_static("x-amzn-errortype");
+        response.headers_mut().insert(header, name);
+    }
+    response
+}
