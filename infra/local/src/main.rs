@@ -1,3 +1,7 @@
 //! Starts the whole of Fanfare on this machine.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fanfare_local::main()
+}

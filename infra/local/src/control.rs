@@ -1,0 +1,195 @@
+//! `/_local/`: what people and tests ask of the stack itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::clock::Clock;
+use crate::dynamodb::DynamoDb;
+use crate::faults::{Faults, Plan};
+use crate::lambda::Lambda;
+use crate::logs::Logs;
+use crate::mapping::Mapping;
+use crate::scheduler::Scheduler;
+use crate::sqs::{Depth, Sqs};
+use crate::template::Queue;
+use crate::usage::Usage;
+
+/// How often `idle` looks.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long `idle` waits when it is not told.
+const IDLE_TIMEOUT_MS: u64 = 30_000;
+
+/// The parts of the stack that can be asked.
+pub struct Control {
+    /// What was used.
+    pub usage: Usage,
+    /// What shall go wrong.
+    pub faults: Faults,
+    /// What functions wrote.
+    pub logs: Logs,
+    /// The functions.
+    pub lambda: Lambda,
+    /// The clock.
+    pub clock: Clock,
+    /// The schedules.
+    pub scheduler: Arc<Scheduler>,
+    /// The event source mappings.
+    pub mappings: Arc<Vec<Mapping>>,
+    /// The tables.
+    pub dynamodb: DynamoDb,
+    /// The queues.
+    pub sqs: Sqs,
+    /// The template's queues.
+    pub queues: Vec<Queue>,
+}
+
+impl Control {
+    /// The routes, to be nested under `/_local`, beside those of the vendor sandbox.
+    pub fn router(self, vendors: Router) -> Router {
+        Router::new()
+            .route("/usage", get(usage).delete(reset_usage))
+            .route("/functions", get(functions))
+            .route("/queues", get(queues))
+            .route("/faults", get(faults).put(set_faults))
+            .route("/clock", get(clock).post(advance))
+            .route("/logs", get(logs))
+            .route("/idle", get(idle))
+            .with_state(Arc::new(self))
+            .merge(vendors)
+            .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "not this method") })
+            .fallback(|| async { problem(StatusCode::NOT_FOUND, "the local stack has no such path") })
+    }
+}
+
+type Stack = State<Arc<Control>>;
+
+async fn usage(State(stack): Stack) -> Response {
+    Json(stack.usage.figures()).into_response()
+}
+
+async fn reset_usage(State(stack): Stack) -> StatusCode {
+    stack.usage.reset();
+    StatusCode::NO_CONTENT
+}
+
+async fn functions(State(stack): Stack) -> Response {
+    Json(stack.lambda.status()).into_response()
+}
+
+async fn queues(State(stack): Stack) -> Response {
+    let mut depths = BTreeMap::new();
+    for queue in &stack.queues {
+        depths.insert(queue.id.as_str(), stack.sqs.depth(&queue.name).await.unwrap_or_default());
+    }
+    Json(depths).into_response()
+}
+
+async fn faults(State(stack): Stack) -> Response {
+    Json(stack.faults.plan()).into_response()
+}
+
+async fn set_faults(State(stack): Stack, Json(plan): Json<Value>) -> Response {
+    match serde_json::from_value::<Plan>(plan) {
+        Ok(plan) => {
+            stack.faults.set(plan);
+            Json(stack.faults.plan()).into_response()
+        }
+        Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+async fn clock(State(stack): Stack) -> Response {
+    Json(json!({"now": stack.clock.now()})).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_seconds: u64,
+}
+
+/// Answers when everything that fell due has happened.
+async fn advance(State(stack): Stack, Json(request): Json<Value>) -> Response {
+    let request = match serde_json::from_value::<Advance>(request) {
+        Ok(request) => request,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    if let Err(error) = stack.clock.advance(request.advance_seconds) {
+        return problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
+    }
+    for mapping in stack.mappings.iter() {
+        mapping.clock_moved(Duration::from_secs(request.advance_seconds)).await;
+    }
+    stack.scheduler.catch_up().await;
+    if let Err(error) = stack.dynamodb.sweep().await {
+        return problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
+    }
+    Json(json!({"now": stack.clock.now()})).into_response()
+}
+
+#[derive(Deserialize)]
+struct LogsQuery {
+    function: Option<String>,
+}
+
+async fn logs(State(stack): Stack, Query(query): Query<LogsQuery>) -> Response {
+    Json(stack.logs.kept(query.function.as_deref())).into_response()
+}
+
+#[derive(Deserialize)]
+struct IdleQuery {
+    timeout_ms: Option<u64>,
+    /// Whether messages that are not due yet count too.
+    #[serde(default)]
+    delayed: bool,
+}
+
+/// Answers when nothing is under way, or 408 when that takes too long.
+async fn idle(State(stack): Stack, Query(query): Query<IdleQuery>) -> Response {
+    let timeout = Duration::from_millis(query.timeout_ms.unwrap_or(IDLE_TIMEOUT_MS));
+    let end = Instant::now() + timeout;
+    loop {
+        let (idle, state) = stack.activity(query.delayed).await;
+        if idle {
+            return Json(state).into_response();
+        }
+        if Instant::now() >= end {
+            return (StatusCode::REQUEST_TIMEOUT, Json(state)).into_response();
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+impl Control {
+    /// Whether nothing is under way, and what is. Dead letters wait for a person, so they do not count.
+    async fn activity(&self, delayed: bool) -> (bool, Value) {
+        let mut waiting = BTreeMap::new();
+        // Before and after: an invocation may have sent a message and ended while the queues were read.
+        let mut running = self.lambda.running();
+        for mapping in self.mappings.iter() {
+            let depth = self.sqs.depth(mapping.queue()).await.unwrap_or_default();
+            let counted = Depth { delayed: if delayed { depth.delayed } else { 0 }, ..depth };
+            if counted != Depth::default() {
+                waiting.insert(mapping.queue(), depth);
+            }
+        }
+        running += self.lambda.running();
+        let idle = running == 0 && waiting.is_empty();
+        (idle, json!({"idle": idle, "running": self.lambda.running(), "queues": waiting}))
+    }
+}
+
+fn problem(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({"error": text}))).into_response()
+}
