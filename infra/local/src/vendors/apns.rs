@@ -62,12 +62,7 @@ impl Vendor for Apns {
     }
 
     fn protocols(&self) -> Protocols {
-        Protocols {
-            alpn: &[b"h2"],
-            streams: 1000,
-            streams_at_first: Some(1),
-            goaway_reason: Some("Shutdown"),
-        }
+        Protocols { alpn: &[b"h2"], streams: 1000, streams_at_first: Some(1), goaway_reason: Some("Shutdown") }
     }
 
     fn credentials(&self) -> Value {
@@ -152,8 +147,7 @@ fn check_payload(payload: &[u8], push_type: PushType) -> Result<(), Refusal> {
     if payload.len() > limit {
         return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge"));
     }
-    let payload: Map<String, Value> =
-        serde_json::from_slice(payload).map_err(|_| Refusal::bad("PayloadEmpty"))?;
+    let payload: Map<String, Value> = serde_json::from_slice(payload).map_err(|_| Refusal::bad("PayloadEmpty"))?;
     match payload.get("aps") {
         Some(Value::Object(_)) => Ok(()),
         _ => Err(Refusal::bad("PayloadEmpty")),
@@ -164,10 +158,7 @@ fn check_payload(payload: &[u8], push_type: PushType) -> Result<(), Refusal> {
 fn bend(behaviour: &Behaviour, token: &str, now_ms: i64) -> (bool, Answer) {
     match behaviour.verdict(token) {
         Verdict::Deliver => (true, Answer::empty(StatusCode::OK)),
-        Verdict::Fail(failure) => (
-            false,
-            refuse(failure.status(), &failure.reason).retry_after(failure.retry_after),
-        ),
+        Verdict::Fail(failure) => (false, refuse(failure.status(), &failure.reason).retry_after(failure.retry_after)),
         Verdict::BadToken => (false, refuse(StatusCode::BAD_REQUEST, "BadDeviceToken")),
         Verdict::Dead(since_ms) => {
             let body = json!({ "reason": "Unregistered", "timestamp": since_ms.unwrap_or(now_ms) });
@@ -182,9 +173,7 @@ fn refuse(status: StatusCode, reason: &str) -> Answer {
 
 /// The id that the sender gave the notification, else a new one.
 fn message_id(request: &VendorRequest) -> HeaderValue {
-    let given = request
-        .header("apns-id")
-        .and_then(|id| Uuid::try_parse(id).ok());
+    let given = request.header("apns-id").and_then(|id| Uuid::try_parse(id).ok());
     let id = given.unwrap_or_else(Uuid::new_v4).to_string();
     HeaderValue::try_from(id.to_uppercase()).expect("a UUID is ASCII")
 }

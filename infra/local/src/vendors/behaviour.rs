@@ -144,18 +144,11 @@ impl Failure {
     }
 
     fn check(&self, index: usize) -> Result<(), Error> {
-        let selectors = [
-            self.share.is_some(),
-            self.first.is_some(),
-            self.tokens.is_some(),
-        ];
+        let selectors = [self.share.is_some(), self.first.is_some(), self.tokens.is_some()];
         if selectors.iter().filter(|given| **given).count() != 1 {
             return Err(Error::Selector(index));
         }
-        if self
-            .share
-            .is_some_and(|share| !(0.0..=1.0).contains(&share))
-        {
+        if self.share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err(Error::Share(index));
         }
         if !(400..=599).contains(&self.status) {
@@ -197,9 +190,8 @@ mod tests {
     #[test]
     fn a_share_is_exact_and_spread_evenly() {
         for (share, every) in [(0.1, 10), (0.25, 4), (0.5, 2), (1.0, 1)] {
-            let behaviour = behaviour(
-                json!({"errors": [{"share": share, "status": 503, "reason": "ServiceUnavailable"}]}),
-            );
+            let behaviour =
+                behaviour(json!({"errors": [{"share": share, "status": 503, "reason": "ServiceUnavailable"}]}));
             for n in 1..=1000 {
                 assert_eq!(fails(&behaviour), n % every == 0, "request {n} of {share}");
             }
@@ -208,8 +200,7 @@ mod tests {
 
     #[test]
     fn the_first_requests_fail_and_none_after_them() {
-        let behaviour =
-            behaviour(json!({"errors": [{"first": 2, "status": 500, "reason": "INTERNAL"}]}));
+        let behaviour = behaviour(json!({"errors": [{"first": 2, "status": 500, "reason": "INTERNAL"}]}));
         let failed: Vec<_> = (0..4).map(|_| fails(&behaviour)).collect();
         assert_eq!(failed, [true, true, false, false]);
     }

@@ -72,13 +72,7 @@ impl Deliveries {
         let exchange: Arc<str> = exchange(request, answer).into();
         let mut record = self.lock();
         for Outcome { token, accepted } in outcomes {
-            record.add(Delivery {
-                channel,
-                token: token.into(),
-                accepted,
-                at,
-                exchange: exchange.clone(),
-            });
+            record.add(Delivery { channel, token: token.into(), accepted, at, exchange: exchange.clone() });
         }
         record.shrink(&self.limits);
     }
@@ -87,8 +81,7 @@ impl Deliveries {
     pub(super) fn list(&self, channel: Option<&str>, token: Option<&str>) -> Vec<Arc<Delivery>> {
         let record = self.lock();
         let matching = record.entries.iter().filter(|entry| {
-            channel.is_none_or(|channel| channel == entry.channel)
-                && token.is_none_or(|token| token == &*entry.token)
+            channel.is_none_or(|channel| channel == entry.channel) && token.is_none_or(|token| token == &*entry.token)
         });
         matching.cloned().collect()
     }
@@ -97,11 +90,7 @@ impl Deliveries {
     pub(super) fn count(&self, channel: Option<&str>) -> Counts {
         let record = self.lock();
         let mut total = Counts::default();
-        for (_, counts) in record
-            .counts
-            .iter()
-            .filter(|(name, _)| channel.is_none_or(|channel| channel == **name))
-        {
+        for (_, counts) in record.counts.iter().filter(|(name, _)| channel.is_none_or(|channel| channel == **name)) {
             total.accepted += counts.accepted;
             total.refused += counts.refused;
         }
@@ -144,13 +133,7 @@ impl Record {
 impl Delivery {
     /// The entry as the JSON of `GET /deliveries`.
     pub(super) fn write_json(&self, out: &mut String) {
-        let Self {
-            channel,
-            accepted,
-            at,
-            exchange,
-            ..
-        } = self;
+        let Self { channel, accepted, at, exchange, .. } = self;
         let token = json!(self.token);
         out.push_str(&format!(
             r#"{{"channel":"{channel}","token":{token},"accepted":{accepted},"at":{at},{exchange}}}"#
@@ -181,10 +164,7 @@ fn readable(headers: &HeaderMap) -> BTreeMap<&str, String> {
     for (name, value) in headers {
         let value = if name == header::AUTHORIZATION {
             let scheme = value.as_bytes().split(|byte| *byte == b' ').next();
-            format!(
-                "{} ***",
-                String::from_utf8_lossy(scheme.unwrap_or_default())
-            )
+            format!("{} ***", String::from_utf8_lossy(scheme.unwrap_or_default()))
         } else {
             String::from_utf8_lossy(value.as_bytes()).into_owned()
         };
@@ -214,27 +194,15 @@ mod tests {
 
     fn record(deliveries: &Deliveries, body: &[u8], tokens: &[&str]) {
         let mut headers = HeaderMap::new();
-        headers.insert(
-            header::AUTHORIZATION,
-            HeaderValue::from_static("bearer secret"),
-        );
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("bearer secret"));
         let request = VendorRequest {
             method: Method::POST,
             path: "/send".to_owned(),
             headers,
             body: Bytes::copy_from_slice(body),
         };
-        let outcome = |token: &&str| Outcome {
-            token: (*token).to_owned(),
-            accepted: true,
-        };
-        deliveries.record(
-            "apns",
-            7,
-            &request,
-            &Answer::empty(StatusCode::OK),
-            tokens.iter().map(outcome).collect(),
-        );
+        let outcome = |token: &&str| Outcome { token: (*token).to_owned(), accepted: true };
+        deliveries.record("apns", 7, &request, &Answer::empty(StatusCode::OK), tokens.iter().map(outcome).collect());
     }
 
     fn as_value(delivery: &Delivery) -> serde_json::Value {
@@ -270,19 +238,10 @@ mod tests {
 
     #[test]
     fn the_oldest_entries_give_way_and_are_still_counted() {
-        let few = Limits {
-            entries: 10,
-            bytes: usize::MAX,
-        };
-        let small = Limits {
-            entries: usize::MAX,
-            bytes: 10_000,
-        };
+        let few = Limits { entries: 10, bytes: usize::MAX };
+        let small = Limits { entries: usize::MAX, bytes: 10_000 };
         for limits in [few, small] {
-            let deliveries = Deliveries {
-                limits,
-                record: Mutex::default(),
-            };
+            let deliveries = Deliveries { limits, record: Mutex::default() };
             let body = format!("\"{}\"", "x".repeat(750));
             for n in 0..30 {
                 record(&deliveries, body.as_bytes(), &[&n.to_string()]);

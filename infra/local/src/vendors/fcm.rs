@@ -50,11 +50,7 @@ impl Fcm {
         Ok(Self {
             endpoint: endpoint.to_owned(),
             private_key: keys.service_account.serialize_pem(),
-            access_tokens: AccessTokens::new(
-                &keys.service_account,
-                CLIENT_EMAIL,
-                format!("{endpoint}{TOKEN_PATH}"),
-            )?,
+            access_tokens: AccessTokens::new(&keys.service_account, CLIENT_EMAIL, format!("{endpoint}{TOKEN_PATH}"))?,
             sent: AtomicU64::new(0),
         })
     }
@@ -66,12 +62,7 @@ impl Vendor for Fcm {
     }
 
     fn protocols(&self) -> Protocols {
-        Protocols {
-            alpn: &[b"h2", b"http/1.1"],
-            streams: 100,
-            streams_at_first: None,
-            goaway_reason: None,
-        }
+        Protocols { alpn: &[b"h2", b"http/1.1"], streams: 100, streams_at_first: None, goaway_reason: None }
     }
 
     fn credentials(&self) -> Value {
@@ -103,11 +94,7 @@ impl Vendor for Fcm {
             Ok(message) => self.bend(call.behaviour, &message),
             Err(refusal) => (false, refusal.answer()),
         };
-        Reply {
-            answer,
-            outcomes: vec![Outcome { token, accepted }],
-            authenticated: accepted,
-        }
+        Reply { answer, outcomes: vec![Outcome { token, accepted }], authenticated: accepted }
     }
 }
 
@@ -131,10 +118,7 @@ impl Fcm {
                 let answer = errors::fcm_error(failure.status(), &failure.reason);
                 (false, answer.retry_after(failure.retry_after))
             }
-            Verdict::BadToken => (
-                false,
-                errors::fcm_error(StatusCode::FORBIDDEN, "SENDER_ID_MISMATCH"),
-            ),
+            Verdict::BadToken => (false, errors::fcm_error(StatusCode::FORBIDDEN, "SENDER_ID_MISMATCH")),
             Verdict::Dead(_) => (
                 false,
                 error(
@@ -163,10 +147,7 @@ fn project(request: &VendorRequest) -> Option<&str> {
     if request.method != Method::POST {
         return None;
     }
-    let project = request
-        .path
-        .strip_prefix("/v1/projects/")?
-        .strip_suffix("/messages:send")?;
+    let project = request.path.strip_prefix("/v1/projects/")?.strip_suffix("/messages:send")?;
     (!project.is_empty() && !project.contains('/')).then_some(project)
 }
 
@@ -180,12 +161,7 @@ impl Refusal {
                 "<!DOCTYPE html>\n<html><title>Error 404 (Not Found)</title></html>\n".to_owned(),
             ),
             Self::Unauthenticated => errors::unauthenticated(),
-            Self::NoSuchProject => error(
-                StatusCode::NOT_FOUND,
-                "NOT_FOUND",
-                "There is no such project.",
-                &[],
-            ),
+            Self::NoSuchProject => error(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such project.", &[]),
             Self::Message(wrong) => wrong.answer(),
         }
     }

@@ -26,9 +26,7 @@ pub(super) async fn serve(wire: Wire, reset: ResetSwitch, service: Arc<Service>)
     let answered = AtomicU64::new(0);
     let respond = service_fn(|request| respond(request, &service, &state, &answered, &reset));
     // Its errors are the client's going away, or the reset that was asked for.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(wire), respond)
-        .await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(wire), respond).await;
 }
 
 async fn respond(
@@ -50,25 +48,17 @@ async fn respond(
     *response.headers_mut() = answer.headers;
     // What HTTP/1.1 has for a GOAWAY.
     if behaviour.goaway_after().is_some_and(|n| before + 1 >= n) {
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }
 
 async fn receive(request: Request<Incoming>) -> io::Result<VendorRequest> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY)
-        .collect()
-        .await
-        .map_err(io::Error::other)?;
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(io::Error::other)?;
     Ok(VendorRequest {
         method: head.method,
-        path: head
-            .uri
-            .path_and_query()
-            .map_or_else(String::new, ToString::to_string),
+        path: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
         headers: head.headers,
         body: body.to_bytes(),
     })

@@ -37,10 +37,7 @@ pub(super) async fn serve(wire: Wire, reset: ResetSwitch, service: Arc<Service>)
     let connection = match builder.handshake(wire).await {
         Ok(connection) => connection,
         Err(error) => {
-            debug!(
-                channel = service.channel(),
-                "HTTP/2 handshake failed: {error}"
-            );
+            debug!(channel = service.channel(), "HTTP/2 handshake failed: {error}");
             return;
         }
     };
@@ -110,11 +107,7 @@ impl Conversation {
     /// says is what holds already. It has to wait while the client has not acknowledged the
     /// SETTINGS before it.
     fn announce(&mut self) -> bool {
-        let announced = self.announcement_due
-            && self
-                .connection
-                .set_initial_window_size(INITIAL_WINDOW)
-                .is_ok();
+        let announced = self.announcement_due && self.connection.set_initial_window_size(INITIAL_WINDOW).is_ok();
         if announced {
             self.announcement_due = false;
         }
@@ -174,11 +167,7 @@ impl Conversation {
 }
 
 /// `None` when the request did not arrive whole.
-async fn handle(
-    request: Request<RecvStream>,
-    service: &Service,
-    state: &ConnectionState,
-) -> Option<Handled> {
+async fn handle(request: Request<RecvStream>, service: &Service, state: &ConnectionState) -> Option<Handled> {
     let request = receive(request).await.ok()?;
     Some(service.handle(request, state).await)
 }
@@ -194,10 +183,7 @@ async fn receive(request: Request<RecvStream>) -> Result<VendorRequest, h2::Erro
     }
     Ok(VendorRequest {
         method: head.method,
-        path: head
-            .uri
-            .path_and_query()
-            .map_or_else(String::new, ToString::to_string),
+        path: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
         headers: head.headers,
         body: body.freeze(),
     })

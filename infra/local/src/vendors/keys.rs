@@ -3,8 +3,8 @@
 use std::{io, sync::Arc};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_RSA_SHA256,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_RSA_SHA256,
 };
 use rustls::{
     ServerConfig,
@@ -45,34 +45,25 @@ impl Keys {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .and_then(|builder| {
-                builder
-                    .with_no_client_auth()
-                    .with_single_cert(vec![self.leaf.clone()], key)
-            })
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![self.leaf.clone()], key))
             .map_err(io::Error::other)?;
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
 
-fn certify(
-    ca_key: &KeyPair,
-    leaf_key: &KeyPair,
-) -> Result<(String, CertificateDer<'static>), rcgen::Error> {
+fn certify(ca_key: &KeyPair, leaf_key: &KeyPair) -> Result<(String, CertificateDer<'static>), rcgen::Error> {
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    ca.distinguished_name
-        .push(DnType::CommonName, "Fanfare vendor sandbox");
+    ca.distinguished_name.push(DnType::CommonName, "Fanfare vendor sandbox");
     let ca_pem = ca.self_signed(ca_key)?.pem();
 
     let mut leaf = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf.use_authority_key_identifier_extension = true;
-    leaf.distinguished_name
-        .push(DnType::CommonName, "localhost");
+    leaf.distinguished_name.push(DnType::CommonName, "localhost");
     let leaf = leaf.signed_by(leaf_key, &Issuer::from_params(&ca, ca_key))?;
     Ok((ca_pem, leaf.der().clone()))
 }

@@ -60,12 +60,8 @@ impl Vendors {
             services: Vec::new(),
             listeners: JoinSet::new(),
         };
-        vendors
-            .open(&keys, &now_ms, |endpoint| apns::Apns::new(endpoint, &keys))
-            .await?;
-        vendors
-            .open(&keys, &now_ms, |endpoint| fcm::Fcm::new(endpoint, &keys))
-            .await?;
+        vendors.open(&keys, &now_ms, |endpoint| apns::Apns::new(endpoint, &keys)).await?;
+        vendors.open(&keys, &now_ms, |endpoint| fcm::Fcm::new(endpoint, &keys)).await?;
         Ok(vendors)
     }
 
@@ -97,13 +93,8 @@ impl Vendors {
         let vendor = vendor(&endpoint)?;
         let tls = keys.tls(vendor.protocols().alpn)?;
         self.credentials[vendor.channel()] = vendor.credentials();
-        let service = Arc::new(Service::new(
-            Box::new(vendor),
-            self.deliveries.clone(),
-            now_ms.clone(),
-        ));
-        self.listeners
-            .spawn(server::serve(listener, tls, service.clone()));
+        let service = Arc::new(Service::new(Box::new(vendor), self.deliveries.clone(), now_ms.clone()));
+        self.listeners.spawn(server::serve(listener, tls, service.clone()));
         self.services.push(service);
         Ok(())
     }

@@ -28,10 +28,7 @@ pub(super) fn router(deliveries: Arc<Deliveries>, services: Vec<Arc<Service>>) -
         .route("/deliveries", get(list).delete(clear))
         .route("/deliveries/count", get(count))
         .route("/vendors/{channel}", put(behave))
-        .with_state(Sandbox {
-            deliveries,
-            services: services.into(),
-        })
+        .with_state(Sandbox { deliveries, services: services.into() })
 }
 
 #[derive(Clone)]
@@ -53,14 +50,9 @@ struct Counted {
     channel: Option<String>,
 }
 
-async fn list(
-    State(sandbox): State<Sandbox>,
-    Query(wanted): Query<Wanted>,
-) -> Result<Response, Refusal> {
+async fn list(State(sandbox): State<Sandbox>, Query(wanted): Query<Wanted>) -> Result<Response, Refusal> {
     sandbox.know(wanted.channel.as_deref())?;
-    let entries = sandbox
-        .deliveries
-        .list(wanted.channel.as_deref(), wanted.token.as_deref());
+    let entries = sandbox.deliveries.list(wanted.channel.as_deref(), wanted.token.as_deref());
     Ok(as_array(entries))
 }
 
@@ -69,10 +61,7 @@ async fn clear(State(sandbox): State<Sandbox>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn count(
-    State(sandbox): State<Sandbox>,
-    Query(wanted): Query<Counted>,
-) -> Result<Json<Counts>, Refusal> {
+async fn count(State(sandbox): State<Sandbox>, Query(wanted): Query<Counted>) -> Result<Json<Counts>, Refusal> {
     sandbox.know(wanted.channel.as_deref())?;
     Ok(Json(sandbox.deliveries.count(wanted.channel.as_deref())))
 }
@@ -106,11 +95,7 @@ impl Sandbox {
 
 /// The entries as a JSON array, put together while it is sent: it can be a hundred megabytes.
 fn as_array(entries: Vec<Arc<Delivery>>) -> Response {
-    let mut pieces = entries
-        .chunks(ENTRIES_A_PIECE)
-        .map(<[_]>::to_vec)
-        .collect::<Vec<_>>()
-        .into_iter();
+    let mut pieces = entries.chunks(ENTRIES_A_PIECE).map(<[_]>::to_vec).collect::<Vec<_>>().into_iter();
     let mut opening = Some("[");
     let pieces = std::iter::from_fn(move || {
         let piece = pieces.next();

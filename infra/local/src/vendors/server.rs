@@ -56,9 +56,6 @@ async fn converse(socket: TcpStream, tls: TlsAcceptor, service: Arc<Service>) {
         _ if protocols.alpn.contains(&&b"http/1.1"[..]) => {
             http1::serve(Wire::plain(socket, reset.clone()), reset, service).await;
         }
-        _ => debug!(
-            channel = service.channel(),
-            "Closed a connection that did not negotiate HTTP/2"
-        ),
+        _ => debug!(channel = service.channel(), "Closed a connection that did not negotiate HTTP/2"),
     }
 }

@@ -35,12 +35,7 @@ pub(super) struct Handled {
 
 impl Service {
     pub(super) fn new(vendor: Box<dyn Vendor>, deliveries: Arc<Deliveries>, now_ms: Clock) -> Self {
-        Self {
-            vendor,
-            behaviour: RwLock::default(),
-            deliveries,
-            now_ms,
-        }
+        Self { vendor, behaviour: RwLock::default(), deliveries, now_ms }
     }
 
     pub(super) fn channel(&self) -> &'static str {
@@ -57,39 +52,23 @@ impl Service {
     }
 
     pub(super) fn behave(&self, behaviour: Behaviour) {
-        let mut current = self
-            .behaviour
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.behaviour.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(behaviour);
     }
 
     /// Judges the request, records it, and returns the answer when its latency has passed.
     ///
     /// It is recorded before the wait: a sender that gives up waiting has sent it all the same.
-    pub(super) async fn handle(
-        &self,
-        request: VendorRequest,
-        connection: &ConnectionState,
-    ) -> Handled {
+    pub(super) async fn handle(&self, request: VendorRequest, connection: &ConnectionState) -> Handled {
         let behaviour = self.behaviour();
         let now_ms = (self.now_ms)();
-        let Reply {
-            mut answer,
-            outcomes,
-            authenticated,
-        } = self.vendor.answer(&Call {
-            request: &request,
-            connection,
-            behaviour: &behaviour,
-            now_ms,
-        });
+        let Reply { mut answer, outcomes, authenticated } =
+            self.vendor.answer(&Call { request: &request, connection, behaviour: &behaviour, now_ms });
         if !outcomes.is_empty() {
             if behaviour.garbage() {
                 answer.body = Bytes::from_static(GARBAGE);
             }
-            self.deliveries
-                .record(self.channel(), now_ms, &request, &answer, outcomes);
+            self.deliveries.record(self.channel(), now_ms, &request, &answer, outcomes);
             // Everything but the answer is done with, and there may be thousands waiting.
             drop(request);
             let latency_ms = behaviour.next_latency_ms();
@@ -97,9 +76,6 @@ impl Service {
                 tokio::time::sleep(Duration::from_millis(latency_ms)).await;
             }
         }
-        Handled {
-            answer,
-            authenticated,
-        }
+        Handled { answer, authenticated }
     }
 }

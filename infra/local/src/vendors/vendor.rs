@@ -63,12 +63,8 @@ impl VendorRequest {
 
     /// The token of `Authorization: Bearer <token>`, whatever the case of the scheme.
     pub(super) fn bearer(&self) -> Option<&str> {
-        let (scheme, token) = self
-            .header(header::AUTHORIZATION.as_str())?
-            .split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then_some(token.trim())
+        let (scheme, token) = self.header(header::AUTHORIZATION.as_str())?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     }
 }
 
@@ -116,11 +112,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn empty(status: StatusCode) -> Self {
-        Self {
-            status,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        }
+        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
     }
 
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {

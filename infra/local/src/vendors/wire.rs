@@ -46,20 +46,11 @@ impl ResetSwitch {
 impl Wire {
     /// A connection whose bytes are left alone.
     pub(super) fn plain(io: TlsStream<TcpStream>, reset: ResetSwitch) -> Self {
-        Self {
-            io,
-            rewriter: None,
-            waiting: Vec::new(),
-            reset,
-        }
+        Self { io, rewriter: None, waiting: Vec::new(), reset }
     }
 
     /// A connection that speaks HTTP/2.
-    pub(super) fn http2(
-        io: TlsStream<TcpStream>,
-        reset: ResetSwitch,
-        protocols: Protocols,
-    ) -> Self {
+    pub(super) fn http2(io: TlsStream<TcpStream>, reset: ResetSwitch, protocols: Protocols) -> Self {
         let mut wire = Self::plain(io, reset);
         wire.rewriter = Some(Rewriter::new(protocols));
         wire
@@ -84,21 +75,13 @@ impl Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.waiting.len() >= HIGH_WATER {
             ready!(self.poll_drain(cx))?;
         }
@@ -155,9 +138,7 @@ impl Rewriter {
         Self {
             streams_next: protocols.streams_at_first.unwrap_or(protocols.streams),
             streams_later: protocols.streams,
-            goaway_text: protocols
-                .goaway_reason
-                .map(|reason| serde_json::json!({ "reason": reason }).to_string()),
+            goaway_text: protocols.goaway_reason.map(|reason| serde_json::json!({ "reason": reason }).to_string()),
             frame: Vec::new(),
             passing: 0,
         }
@@ -188,11 +169,7 @@ impl Rewriter {
 
     /// The length at which the frame being collected can be judged.
     fn wanted(&self) -> usize {
-        if self.frame.len() < FRAME_HEADER {
-            FRAME_HEADER
-        } else {
-            FRAME_HEADER + self.payload_length()
-        }
+        if self.frame.len() < FRAME_HEADER { FRAME_HEADER } else { FRAME_HEADER + self.payload_length() }
     }
 
     fn payload_length(&self) -> usize {
@@ -224,12 +201,8 @@ impl Rewriter {
 mod tests {
     use super::*;
 
-    const RULES: Protocols = Protocols {
-        alpn: &[],
-        streams: 1000,
-        streams_at_first: Some(1),
-        goaway_reason: Some("Shutdown"),
-    };
+    const RULES: Protocols =
+        Protocols { alpn: &[], streams: 1000, streams_at_first: Some(1), goaway_reason: Some("Shutdown") };
 
     #[test]
     fn frames_come_out_the_same_however_they_are_cut() {

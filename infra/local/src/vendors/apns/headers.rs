@@ -70,10 +70,8 @@ fn push_type(given: Option<&str>) -> Result<(PushType, &'static str), Refusal> {
 /// provider token may push, but the device token is not for it. Any other is not the team's.
 fn check_topic(given: Option<&str>, bundle_id: &str, suffix: &str) -> Result<(), Refusal> {
     let given = given.ok_or(Refusal::bad("MissingTopic"))?;
-    let is_well_formed = !given.is_empty()
-        && given
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    let is_well_formed =
+        !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
     if !is_well_formed {
         return Err(Refusal::bad("BadTopic"));
     }
@@ -99,8 +97,7 @@ fn check_priority(given: Option<&str>, push_type: PushType) -> Result<(), Refusa
 }
 
 fn check_expiration(given: Option<&str>) -> Result<(), Refusal> {
-    let is_time =
-        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i64>().is_ok();
+    let is_time = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i64>().is_ok();
     match given {
         Some(text) if !is_time(text) => Err(Refusal::bad("BadExpirationDate")),
         _ => Ok(()),

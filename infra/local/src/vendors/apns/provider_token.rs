@@ -21,8 +21,7 @@ const MAX_AGE_MS: i64 = 60 * 60 * 1000;
 const MISSING: Refusal = Refusal(StatusCode::FORBIDDEN, "MissingProviderToken");
 const INVALID: Refusal = Refusal(StatusCode::FORBIDDEN, "InvalidProviderToken");
 const EXPIRED: Refusal = Refusal(StatusCode::FORBIDDEN, "ExpiredProviderToken");
-pub(super) const TOO_MANY_UPDATES: Refusal =
-    Refusal(StatusCode::TOO_MANY_REQUESTS, "TooManyProviderTokenUpdates");
+pub(super) const TOO_MANY_UPDATES: Refusal = Refusal(StatusCode::TOO_MANY_REQUESTS, "TooManyProviderTokenUpdates");
 
 pub(super) struct ProviderTokens {
     verifier: Verifier,
@@ -45,17 +44,8 @@ struct Claims {
 }
 
 impl ProviderTokens {
-    pub(super) fn new(
-        key: &KeyPair,
-        key_id: &'static str,
-        team_id: &'static str,
-    ) -> io::Result<Self> {
-        Ok(Self {
-            verifier: Verifier::es256(key)?,
-            key_id,
-            team_id,
-            known: Mutex::default(),
-        })
+    pub(super) fn new(key: &KeyPair, key_id: &'static str, team_id: &'static str) -> io::Result<Self> {
+        Ok(Self { verifier: Verifier::es256(key)?, key_id, team_id, known: Mutex::default() })
     }
 
     /// Whether the request's token is good now.
@@ -88,11 +78,7 @@ impl ProviderTokens {
         if known.iter().any(|known| too_close(&known)) || known.iter().filter(recent).count() > 1 {
             return Err(TOO_MANY_UPDATES);
         }
-        known.push(Known {
-            token: token.to_owned(),
-            issued_at_ms,
-            first_seen_ms: now_ms,
-        });
+        known.push(Known { token: token.to_owned(), issued_at_ms, first_seen_ms: now_ms });
         Ok(())
     }
 

@@ -21,12 +21,7 @@ pub(super) struct Violation {
     pub description: String,
 }
 
-pub(super) fn error(
-    code: StatusCode,
-    status: &str,
-    message: &str,
-    details: &[Detail<'_>],
-) -> Answer {
+pub(super) fn error(code: StatusCode, status: &str, message: &str, details: &[Detail<'_>]) -> Answer {
     let mut error = json!({ "code": code.as_u16(), "message": message, "status": status });
     if !details.is_empty() {
         error["details"] = details.iter().map(Detail::as_json).collect();
@@ -54,17 +49,9 @@ pub(super) fn fcm_error(code: StatusCode, error_code: &str) -> Answer {
 }
 
 pub(super) fn unauthenticated() -> Answer {
-    error(
-        StatusCode::UNAUTHORIZED,
-        "UNAUTHENTICATED",
-        "The request has no access token that is valid.",
-        &[],
-    )
-    .with(
+    error(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "The request has no access token that is valid.", &[]).with(
         header::WWW_AUTHENTICATE,
-        HeaderValue::from_static(
-            r#"Bearer realm="https://accounts.google.com/", error="invalid_token""#,
-        ),
+        HeaderValue::from_static(r#"Bearer realm="https://accounts.google.com/", error="invalid_token""#),
     )
 }
 

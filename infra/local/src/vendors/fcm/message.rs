@@ -37,25 +37,13 @@ impl Wrong {
     pub(super) fn answer(&self) -> Answer {
         let fcm = Detail::Fcm("INVALID_ARGUMENT");
         let refuse = |message: &str, details: &[Detail<'_>]| {
-            error(
-                StatusCode::BAD_REQUEST,
-                "INVALID_ARGUMENT",
-                message,
-                details,
-            )
+            error(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", message, details)
         };
         match self {
-            Self::Shape(violations) => {
-                refuse(&summary(violations), &[Detail::BadRequest(violations)])
-            }
-            Self::Content(violations) => {
-                refuse(&summary(violations), &[Detail::BadRequest(violations), fcm])
-            }
+            Self::Shape(violations) => refuse(&summary(violations), &[Detail::BadRequest(violations)]),
+            Self::Content(violations) => refuse(&summary(violations), &[Detail::BadRequest(violations), fcm]),
             // Senders know this case by its words only.
-            Self::Token => refuse(
-                "The registration token is not a valid FCM registration token",
-                &[fcm],
-            ),
+            Self::Token => refuse("The registration token is not a valid FCM registration token", &[fcm]),
         }
     }
 }
@@ -76,10 +64,7 @@ pub(super) fn parse(request: &VendorRequest) -> Result<Message, Wrong> {
     let token = schema::field(message, "token").and_then(Value::as_str);
     let token = token.filter(|token| is_token(token)).ok_or(Wrong::Token)?;
     let validate_only = schema::field(&body, "validate_only") == Some(&Value::Bool(true));
-    Ok(Message {
-        token: token.to_owned(),
-        validate_only,
-    })
+    Ok(Message { token: token.to_owned(), validate_only })
 }
 
 /// The token of a message that may be wrong; empty if it has none.
@@ -90,9 +75,7 @@ pub(super) fn claimed_token(body: &[u8]) -> String {
 }
 
 fn read(request: &VendorRequest) -> Result<Value, Wrong> {
-    let content_type = request
-        .header(header::CONTENT_TYPE.as_str())
-        .unwrap_or("application/json");
+    let content_type = request.header(header::CONTENT_TYPE.as_str()).unwrap_or("application/json");
     if !content_type.starts_with("application/json") {
         let what = "Content-Type must be application/json";
         return Err(Wrong::Shape(vec![violation("", what)]));
@@ -118,20 +101,13 @@ fn check_content(message: &Value) -> Result<(), Wrong> {
     if payload_size(message) > MAX_PAYLOAD {
         violations.push(violation("message", "the message is over 4096 bytes"));
     }
-    if violations.is_empty() {
-        Ok(())
-    } else {
-        Err(Wrong::Content(violations))
-    }
+    if violations.is_empty() { Ok(()) } else { Err(Wrong::Content(violations)) }
 }
 
 /// Topics and conditions are FCM's own audiences; nobody has subscribed to any here.
 fn check_target(message: &Value, violations: &mut Vec<Violation>) {
     let is_given = |name: &&str| schema::field(message, name).is_some();
-    let targets: Vec<_> = ["token", "topic", "condition"]
-        .into_iter()
-        .filter(is_given)
-        .collect();
+    let targets: Vec<_> = ["token", "topic", "condition"].into_iter().filter(is_given).collect();
     if targets != ["token"] {
         let what = "the recipient must be a token, and nothing beside it";
         violations.push(violation("message.token", what));
@@ -145,10 +121,7 @@ fn check_data(holder: &Value, path: &str, violations: &mut Vec<Violation>) {
             || key.starts_with("google.")
             || key.starts_with("gcm.notification.");
         if is_reserved {
-            violations.push(violation(
-                path,
-                &format!("\"{key}\" is a reserved data key"),
-            ));
+            violations.push(violation(path, &format!("\"{key}\" is a reserved data key")));
         }
     }
 }
@@ -171,16 +144,10 @@ fn is_token(text: &str) -> bool {
 }
 
 fn violation(field: &str, description: &str) -> Violation {
-    Violation {
-        field: field.to_owned(),
-        description: description.to_owned(),
-    }
+    Violation { field: field.to_owned(), description: description.to_owned() }
 }
 
 fn summary(violations: &[Violation]) -> String {
-    let descriptions: Vec<_> = violations
-        .iter()
-        .map(|violation| violation.description.as_str())
-        .collect();
+    let descriptions: Vec<_> = violations.iter().map(|violation| violation.description.as_str()).collect();
     descriptions.join("; ")
 }

@@ -19,10 +19,8 @@ use super::super::{
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// Either lets its bearer send messages.
-const SCOPES: [&str; 2] = [
-    "https://www.googleapis.com/auth/firebase.messaging",
-    "https://www.googleapis.com/auth/cloud-platform",
-];
+const SCOPES: [&str; 2] =
+    ["https://www.googleapis.com/auth/firebase.messaging", "https://www.googleapis.com/auth/cloud-platform"];
 const MAX_ASSERTION_LIFE_S: i64 = 3600;
 const ACCESS_TOKEN_LIFE_S: i64 = 3599;
 
@@ -47,17 +45,8 @@ struct Claims {
 struct Refusal(&'static str, &'static str);
 
 impl AccessTokens {
-    pub(super) fn new(
-        key: &KeyPair,
-        client_email: &'static str,
-        audience: String,
-    ) -> io::Result<Self> {
-        Ok(Self {
-            verifier: Verifier::rs256(key)?,
-            client_email,
-            audience,
-            live: Mutex::default(),
-        })
+    pub(super) fn new(key: &KeyPair, client_email: &'static str, audience: String) -> io::Result<Self> {
+        Ok(Self { verifier: Verifier::rs256(key)?, client_email, audience, live: Mutex::default() })
     }
 
     /// Answers a request for an access token.
@@ -74,10 +63,9 @@ impl AccessTokens {
                     "token_type": "Bearer",
                 }),
             ),
-            Err(Refusal(error, description)) => Answer::json(
-                StatusCode::BAD_REQUEST,
-                &json!({ "error": error, "error_description": description }),
-            ),
+            Err(Refusal(error, description)) => {
+                Answer::json(StatusCode::BAD_REQUEST, &json!({ "error": error, "error_description": description }))
+            }
         }
     }
 
@@ -88,11 +76,7 @@ impl AccessTokens {
     }
 
     fn issue(&self, now_ms: i64) -> String {
-        let token = format!(
-            "ya29.{}{}",
-            Uuid::new_v4().simple(),
-            Uuid::new_v4().simple()
-        );
+        let token = format!("ya29.{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.retain(|_, expires_ms| now_ms < *expires_ms);
         live.insert(token.clone(), now_ms + ACCESS_TOKEN_LIFE_S * 1000);
@@ -104,13 +88,11 @@ impl AccessTokens {
         if form.get("grant_type").map(AsRef::as_ref) != Some(GRANT_TYPE) {
             return Err(Refusal("unsupported_grant_type", "grant_type is not known"));
         }
-        let assertion = form
-            .get("assertion")
-            .ok_or(Refusal("invalid_request", "assertion is missing"))?;
-        let (_, claims) = self.verifier.verify::<Claims>(assertion).ok_or(Refusal(
-            "invalid_grant",
-            "the assertion's signature or claims are invalid",
-        ))?;
+        let assertion = form.get("assertion").ok_or(Refusal("invalid_request", "assertion is missing"))?;
+        let (_, claims) = self
+            .verifier
+            .verify::<Claims>(assertion)
+            .ok_or(Refusal("invalid_grant", "the assertion's signature or claims are invalid"))?;
         if claims.iss != self.client_email {
             return Err(Refusal("invalid_grant", "iss names no account"));
         }
@@ -120,10 +102,7 @@ impl AccessTokens {
         let now_s = now_ms.div_euclid(1000);
         let life_s = claims.exp.saturating_sub(claims.iat);
         if claims.iat > now_s || claims.exp <= now_s || life_s > MAX_ASSERTION_LIFE_S {
-            return Err(Refusal(
-                "invalid_grant",
-                "iat and exp must enclose the present and be an hour apart at most",
-            ));
+            return Err(Refusal("invalid_grant", "iat and exp must enclose the present and be an hour apart at most"));
         }
         let mut scopes = claims.scope.split_ascii_whitespace();
         if !scopes.any(|scope| SCOPES.contains(&scope)) {

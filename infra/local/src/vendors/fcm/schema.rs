@@ -25,8 +25,7 @@ pub(super) enum Kind {
     Fields(&'static [(&'static str, Kind)]),
 }
 
-pub(super) const REQUEST: Kind =
-    Kind::Fields(&[("message", MESSAGE), ("validate_only", Kind::Flag)]);
+pub(super) const REQUEST: Kind = Kind::Fields(&[("message", MESSAGE), ("validate_only", Kind::Flag)]);
 
 const MESSAGE: Kind = Kind::Fields(&[
     ("name", Kind::Text),
@@ -34,21 +33,11 @@ const MESSAGE: Kind = Kind::Fields(&[
     ("topic", Kind::Text),
     ("condition", Kind::Text),
     ("data", Kind::Texts),
-    (
-        "notification",
-        Kind::Fields(&[
-            ("title", Kind::Text),
-            ("body", Kind::Text),
-            ("image", Kind::Text),
-        ]),
-    ),
+    ("notification", Kind::Fields(&[("title", Kind::Text), ("body", Kind::Text), ("image", Kind::Text)])),
     ("android", ANDROID),
     ("webpush", WEBPUSH),
     ("apns", APNS),
-    (
-        "fcm_options",
-        Kind::Fields(&[("analytics_label", Kind::Text)]),
-    ),
+    ("fcm_options", Kind::Fields(&[("analytics_label", Kind::Text)])),
 ]);
 
 const ANDROID: Kind = Kind::Fields(&[
@@ -58,10 +47,7 @@ const ANDROID: Kind = Kind::Fields(&[
     ("restricted_package_name", Kind::Text),
     ("data", Kind::Texts),
     ("notification", ANDROID_NOTIFICATION),
-    (
-        "fcm_options",
-        Kind::Fields(&[("analytics_label", Kind::Text)]),
-    ),
+    ("fcm_options", Kind::Fields(&[("analytics_label", Kind::Text)])),
     ("direct_boot_ok", Kind::Flag),
     ("bandwidth_constrained_ok", Kind::Flag),
     ("restricted_satellite_ok", Kind::Flag),
@@ -99,10 +85,7 @@ const ANDROID_NOTIFICATION: Kind = Kind::Fields(&[
     ("default_vibrate_timings", Kind::Flag),
     ("default_light_settings", Kind::Flag),
     ("vibrate_timings", Kind::List(&Kind::Duration)),
-    (
-        "visibility",
-        Kind::OneOf(&["VISIBILITY_UNSPECIFIED", "PRIVATE", "PUBLIC", "SECRET"]),
-    ),
+    ("visibility", Kind::OneOf(&["VISIBILITY_UNSPECIFIED", "PRIVATE", "PUBLIC", "SECRET"])),
     ("notification_count", Kind::Integer),
     (
         "light_settings",
@@ -121,10 +104,7 @@ const ANDROID_NOTIFICATION: Kind = Kind::Fields(&[
         ]),
     ),
     ("image", Kind::Text),
-    (
-        "proxy",
-        Kind::OneOf(&["PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"]),
-    ),
+    ("proxy", Kind::OneOf(&["PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"])),
     ("bypass_proxy_notification", Kind::Flag),
 ]);
 
@@ -132,19 +112,13 @@ const WEBPUSH: Kind = Kind::Fields(&[
     ("headers", Kind::Texts),
     ("data", Kind::Texts),
     ("notification", Kind::Object),
-    (
-        "fcm_options",
-        Kind::Fields(&[("link", Kind::Text), ("analytics_label", Kind::Text)]),
-    ),
+    ("fcm_options", Kind::Fields(&[("link", Kind::Text), ("analytics_label", Kind::Text)])),
 ]);
 
 const APNS: Kind = Kind::Fields(&[
     ("headers", Kind::Texts),
     ("payload", Kind::Object),
-    (
-        "fcm_options",
-        Kind::Fields(&[("analytics_label", Kind::Text), ("image", Kind::Text)]),
-    ),
+    ("fcm_options", Kind::Fields(&[("analytics_label", Kind::Text), ("image", Kind::Text)])),
     ("live_activity_token", Kind::Text),
 ]);
 
@@ -155,9 +129,7 @@ pub(super) fn check(value: &Value, kind: Kind, path: &str, violations: &mut Vec<
         Kind::Flag => (!value.is_boolean()).then_some("a boolean"),
         Kind::Integer => (!is_integer(value)).then_some("an integer"),
         Kind::Number => (!value.is_number()).then_some("a number"),
-        Kind::Duration => seconds(value)
-            .is_none()
-            .then_some("a duration in seconds that ends in \"s\""),
+        Kind::Duration => seconds(value).is_none().then_some("a duration in seconds that ends in \"s\""),
         Kind::OneOf(words) => (!is_one_of(value, words)).then_some("one of its enum's names"),
         Kind::Object => (!value.is_object()).then_some("an object"),
         Kind::List(kind) => match value.as_array() {
@@ -196,10 +168,7 @@ pub(super) fn check(value: &Value, kind: Kind, path: &str, violations: &mut Vec<
 
 /// The field, under either of its names.
 pub(super) fn field<'a>(map: &'a Value, name: &str) -> Option<&'a Value> {
-    let (_, value) = map
-        .as_object()?
-        .iter()
-        .find(|(given, _)| snake_case(given) == name)?;
+    let (_, value) = map.as_object()?.iter().find(|(given, _)| snake_case(given) == name)?;
     (!value.is_null()).then_some(value)
 }
 
@@ -208,10 +177,7 @@ pub(super) fn seconds(value: &Value) -> Option<i64> {
     let number = value.as_str()?.strip_suffix('s')?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !is_digits(whole.strip_prefix('-').unwrap_or(whole))
-        || !is_digits(fraction)
-        || fraction.len() > 9
-    {
+    if !is_digits(whole.strip_prefix('-').unwrap_or(whole)) || !is_digits(fraction) || fraction.len() > 9 {
         return None;
     }
     let seconds: i64 = whole.parse().ok()?;
@@ -220,12 +186,7 @@ pub(super) fn seconds(value: &Value) -> Option<i64> {
     Some(seconds + i64::from(has_parts && seconds >= 0))
 }
 
-fn check_fields(
-    map: &Map<String, Value>,
-    fields: &[(&str, Kind)],
-    path: &str,
-    violations: &mut Vec<Violation>,
-) {
+fn check_fields(map: &Map<String, Value>, fields: &[(&str, Kind)], path: &str, violations: &mut Vec<Violation>) {
     for (name, value) in map {
         let field = snake_case(name);
         match fields.iter().find(|(known, _)| *known == field) {
@@ -240,11 +201,7 @@ fn check_fields(
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 fn snake_case(name: &str) -> String {
@@ -261,9 +218,7 @@ fn snake_case(name: &str) -> String {
 fn is_integer(value: &Value) -> bool {
     match value {
         Value::String(text) => text.parse::<i32>().is_ok(),
-        _ => value
-            .as_i64()
-            .is_some_and(|number| i32::try_from(number).is_ok()),
+        _ => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
     }
 }
 

@@ -78,20 +78,10 @@ async fn every_right_notification_is_accepted() {
         ("no expiration", without("apns-expiration")),
         ("now or never", set("apns-expiration", "0")),
         ("largest payload", body(&payload(4096))),
-        (
-            "background",
-            all(vec![
-                set("apns-push-type", "background"),
-                set("apns-priority", "5"),
-            ]),
-        ),
+        ("background", all(vec![set("apns-push-type", "background"), set("apns-priority", "5")])),
         (
             "largest voip payload",
-            all(vec![
-                set("apns-push-type", "voip"),
-                set("apns-topic", "com.example.app.voip"),
-                body(&payload(5120)),
-            ]),
+            all(vec![set("apns-push-type", "voip"), set("apns-topic", "com.example.app.voip"), body(&payload(5120))]),
         ),
         ("long token", to(&format!("/3/device/{}", "aB".repeat(80)))),
     ];
@@ -101,15 +91,9 @@ async fn every_right_notification_is_accepted() {
         let answer = client.call(request).await.unwrap();
         assert_eq!(answer.status, 200, "{what}: {answer:?}");
         assert!(answer.body.is_empty(), "{what}");
-        assert_eq!(
-            answer.headers["apns-id"], "123E4567-E89B-12D3-A456-4266554400A0",
-            "{what}"
-        );
+        assert_eq!(answer.headers["apns-id"], "123E4567-E89B-12D3-A456-4266554400A0", "{what}");
     }
-    assert_eq!(
-        sandbox.get("/deliveries/count?channel=apns").await,
-        json!({"accepted": 9, "refused": 0})
-    );
+    assert_eq!(sandbox.get("/deliveries/count?channel=apns").await, json!({"accepted": 9, "refused": 0}));
 }
 
 #[tokio::test]
@@ -120,84 +104,36 @@ async fn every_wrong_notification_is_refused_for_its_reason() {
     let cases: Vec<(Change, u16, &str)> = vec![
         (to("/2/device/abc"), 404, "BadPath"),
         (to("/3/device"), 404, "BadPath"),
-        (
-            Box::new(|r| *r.method_mut() = Method::GET),
-            405,
-            "MethodNotAllowed",
-        ),
+        (Box::new(|r| *r.method_mut() = Method::GET), 405, "MethodNotAllowed"),
         (to("/3/device/"), 400, "MissingDeviceToken"),
         (to("/3/device/abcd"), 400, "BadDeviceToken"),
-        (
-            to(&format!("/3/device/{}", "g".repeat(64))),
-            400,
-            "BadDeviceToken",
-        ),
+        (to(&format!("/3/device/{}", "g".repeat(64))), 400, "BadDeviceToken"),
         (to(&format!("/3/device/{DEVICE}0")), 400, "BadDeviceToken"),
-        (
-            to(&format!("/3/device/{DEVICE}?a=b")),
-            400,
-            "BadDeviceToken",
-        ),
+        (to(&format!("/3/device/{DEVICE}?a=b")), 400, "BadDeviceToken"),
         (without("apns-topic"), 400, "MissingTopic"),
         (set("apns-topic", ""), 400, "BadTopic"),
         (set("apns-topic", "com.example app"), 400, "BadTopic"),
-        (
-            set("apns-topic", "com.example.other"),
-            400,
-            "DeviceTokenNotForTopic",
-        ),
-        (
-            set("apns-topic", "com.example.app.voip"),
-            400,
-            "DeviceTokenNotForTopic",
-        ),
-        (
-            set("apns-topic", "org.stranger.app"),
-            400,
-            "TopicDisallowed",
-        ),
-        (
-            set("apns-topic", "com.examples.app"),
-            400,
-            "TopicDisallowed",
-        ),
+        (set("apns-topic", "com.example.other"), 400, "DeviceTokenNotForTopic"),
+        (set("apns-topic", "com.example.app.voip"), 400, "DeviceTokenNotForTopic"),
+        (set("apns-topic", "org.stranger.app"), 400, "TopicDisallowed"),
+        (set("apns-topic", "com.examples.app"), 400, "TopicDisallowed"),
         (without("apns-push-type"), 400, "InvalidPushType"),
         (set("apns-push-type", "loud"), 400, "InvalidPushType"),
         (set("apns-push-type", "voip"), 400, "DeviceTokenNotForTopic"),
         (set("apns-priority", "7"), 400, "BadPriority"),
         (set("apns-priority", "high"), 400, "BadPriority"),
         (set("apns-push-type", "background"), 400, "BadPriority"),
-        (
-            all(vec![
-                set("apns-push-type", "background"),
-                without("apns-priority"),
-            ]),
-            400,
-            "BadPriority",
-        ),
+        (all(vec![set("apns-push-type", "background"), without("apns-priority")]), 400, "BadPriority"),
         (set("apns-expiration", "soon"), 400, "BadExpirationDate"),
-        (
-            set("apns-expiration", "1800000600.5"),
-            400,
-            "BadExpirationDate",
-        ),
+        (set("apns-expiration", "1800000600.5"), 400, "BadExpirationDate"),
         (set("apns-expiration", "-1"), 400, "BadExpirationDate"),
         (set("apns-expiration", ""), 400, "BadExpirationDate"),
-        (
-            set("apns-collapse-id", &"c".repeat(65)),
-            400,
-            "BadCollapseId",
-        ),
+        (set("apns-collapse-id", &"c".repeat(65)), 400, "BadCollapseId"),
         (set("apns-id", "123e4567"), 400, "BadMessageId"),
-        (
-            set("apns-id", "123e4567e89b12d3a4564266554400a0"),
-            400,
-            "BadMessageId",
-        ),
+        (set("apns-id", "123e4567e89b12d3a4564266554400a0"), 400, "BadMessageId"),
         (
             Box::new(|r| {
-                r.headers_mut()
-                    .append("apns-priority", "5".parse().unwrap());
+                r.headers_mut().append("apns-priority", "5".parse().unwrap());
             }),
             400,
             "DuplicateHeaders",
@@ -215,17 +151,10 @@ async fn every_wrong_notification_is_refused_for_its_reason() {
         let mut request = notification(&token);
         change(&mut request);
         let answer = client.call(request).await.unwrap();
-        assert_eq!(
-            (answer.status, answer.reason().as_str()),
-            (status, reason),
-            "case {index}"
-        );
+        assert_eq!((answer.status, answer.reason().as_str()), (status, reason), "case {index}");
         assert!(answer.headers.contains_key("apns-id"), "case {index}");
     }
-    assert_eq!(
-        sandbox.get("/deliveries/count").await,
-        json!({"accepted": 0, "refused": count})
-    );
+    assert_eq!(sandbox.get("/deliveries/count").await, json!({"accepted": 0, "refused": count}));
 }
 
 #[tokio::test]
@@ -240,56 +169,24 @@ async fn a_provider_token_must_be_the_teams_and_of_the_last_hour() {
     let bearer = |token: String| set("authorization", &format!("bearer {token}"));
     let cases: Vec<(&str, Change, &str)> = vec![
         ("none", without("authorization"), "MissingProviderToken"),
-        (
-            "not bearer",
-            set("authorization", "basic YTpi"),
-            "InvalidProviderToken",
-        ),
+        ("not bearer", set("authorization", "basic YTpi"), "InvalidProviderToken"),
         ("no JWT", bearer("abc".to_owned()), "InvalidProviderToken"),
-        (
-            "other key",
-            bearer(sign_es256(&stranger, "LOCALKEY01", &claims)),
-            "InvalidProviderToken",
-        ),
-        (
-            "other key id",
-            bearer(sign_es256(key, "LOCALKEY02", &claims)),
-            "InvalidProviderToken",
-        ),
+        ("other key", bearer(sign_es256(&stranger, "LOCALKEY01", &claims)), "InvalidProviderToken"),
+        ("other key id", bearer(sign_es256(key, "LOCALKEY02", &claims)), "InvalidProviderToken"),
         (
             "other team",
-            bearer(sign_es256(
-                key,
-                "LOCALKEY01",
-                &json!({"iss": "STRANGER01", "iat": now}),
-            )),
+            bearer(sign_es256(key, "LOCALKEY01", &json!({"iss": "STRANGER01", "iat": now}))),
             "InvalidProviderToken",
         ),
-        (
-            "no iat",
-            bearer(sign_es256(key, "LOCALKEY01", &json!({"iss": "FANFARE001"}))),
-            "InvalidProviderToken",
-        ),
-        (
-            "of the future",
-            bearer(sandbox.provider_token(-1)),
-            "InvalidProviderToken",
-        ),
-        (
-            "too old",
-            bearer(sandbox.provider_token(3601)),
-            "ExpiredProviderToken",
-        ),
+        ("no iat", bearer(sign_es256(key, "LOCALKEY01", &json!({"iss": "FANFARE001"}))), "InvalidProviderToken"),
+        ("of the future", bearer(sandbox.provider_token(-1)), "InvalidProviderToken"),
+        ("too old", bearer(sandbox.provider_token(3601)), "ExpiredProviderToken"),
     ];
     for (what, change, reason) in cases {
         let mut request = notification("");
         change(&mut request);
         let answer = client.call(request).await.unwrap();
-        assert_eq!(
-            (answer.status, answer.reason().as_str()),
-            (403, reason),
-            "{what}"
-        );
+        assert_eq!((answer.status, answer.reason().as_str()), (403, reason), "{what}");
     }
     let oldest = notification(&sandbox.provider_token(3600));
     assert_eq!(client.call(oldest).await.unwrap().status, 200);
@@ -304,10 +201,7 @@ async fn a_provider_token_expires_by_the_clock_of_the_stack() {
     assert_eq!(client.call(notification(&token)).await.unwrap().status, 200);
     sandbox.advance(1);
     let answer = client.call(notification(&token)).await.unwrap();
-    assert_eq!(
-        (answer.status, answer.reason().as_str()),
-        (403, "ExpiredProviderToken")
-    );
+    assert_eq!((answer.status, answer.reason().as_str()), (403, "ExpiredProviderToken"));
     let next = notification(&sandbox.provider_token(0));
     assert_eq!(client.call(next).await.unwrap().status, 200);
 }
@@ -332,15 +226,9 @@ async fn a_second_token_within_twenty_minutes_is_one_too_many_and_bars_its_conne
     assert_eq!(good.call(notification(&first)).await.unwrap().status, 200);
 
     let answer = barred.call(notification(&second)).await.unwrap();
-    assert_eq!(
-        (answer.status, answer.reason().as_str()),
-        (429, "TooManyProviderTokenUpdates")
-    );
+    assert_eq!((answer.status, answer.reason().as_str()), (429, "TooManyProviderTokenUpdates"));
     let answer = barred.call(notification(&first)).await.unwrap();
-    assert_eq!(
-        answer.status, 429,
-        "nothing goes over that connection any more"
-    );
+    assert_eq!(answer.status, 429, "nothing goes over that connection any more");
     assert_eq!(good.call(notification(&first)).await.unwrap().status, 200);
 
     sandbox.advance(1200);
@@ -375,17 +263,12 @@ async fn one_stream_is_allowed_until_a_valid_token_was_answered_and_a_thousand_a
     client.allowed_streams(1000).await;
 
     sandbox.behave("apns", json!({"latency_ms": 300})).await;
-    let answers: Vec<_> = (0..1000)
-        .map(|_| client.start(notification(&token)).unwrap())
-        .collect();
+    let answers: Vec<_> = (0..1000).map(|_| client.start(notification(&token)).unwrap()).collect();
     let began = std::time::Instant::now();
     for answer in answers {
         assert_eq!(receive(answer).await.unwrap().status, 200);
     }
-    assert!(
-        began.elapsed() < Duration::from_secs(20),
-        "they are not one after the other"
-    );
+    assert!(began.elapsed() < Duration::from_secs(20), "they are not one after the other");
 }
 
 #[tokio::test]
@@ -449,9 +332,7 @@ async fn goaway_lets_requests_in_flight_finish() {
 
     let behaviour = json!({"goaway_after": 3, "latency_ms": 100});
     sandbox.behave("apns", behaviour).await;
-    let answers: Vec<_> = (0..5)
-        .map(|_| client.start(notification(&token)).unwrap())
-        .collect();
+    let answers: Vec<_> = (0..5).map(|_| client.start(notification(&token)).unwrap()).collect();
     for answer in answers {
         assert_eq!(receive(answer).await.unwrap().status, 200);
     }
@@ -511,21 +392,14 @@ async fn errors_asked_for_are_answered_in_apples_shape() {
     let sandbox = Sandbox::start().await;
     let client = sandbox.connect("apns").await;
     let token = sandbox.provider_token(0);
-    let error =
-        json!({"first": 1, "status": 503, "reason": "ServiceUnavailable", "retry_after": 30});
+    let error = json!({"first": 1, "status": 503, "reason": "ServiceUnavailable", "retry_after": 30});
     sandbox.behave("apns", json!({ "errors": [error] })).await;
 
     let answer = client.call(notification(&token)).await.unwrap();
-    assert_eq!(
-        (answer.status, answer.json()),
-        (503, json!({"reason": "ServiceUnavailable"}))
-    );
+    assert_eq!((answer.status, answer.json()), (503, json!({"reason": "ServiceUnavailable"})));
     assert_eq!(answer.headers["retry-after"], "30");
     assert_eq!(client.call(notification(&token)).await.unwrap().status, 200);
-    assert_eq!(
-        sandbox.get("/deliveries/count").await,
-        json!({"accepted": 1, "refused": 1})
-    );
+    assert_eq!(sandbox.get("/deliveries/count").await, json!({"accepted": 1, "refused": 1}));
 }
 
 #[tokio::test]
@@ -535,32 +409,17 @@ async fn dead_and_bad_tokens_are_told_in_apples_way() {
     let token = sandbox.provider_token(0);
     let gone = |ms: i64| json!({"reason": "Unregistered", "timestamp": ms});
 
-    sandbox
-        .behave("apns", json!({"dead_tokens": [DEVICE]}))
-        .await;
+    sandbox.behave("apns", json!({"dead_tokens": [DEVICE]})).await;
     let answer = client.call(notification(&token)).await.unwrap();
     assert_eq!((answer.status, answer.json()), (410, gone(START_MS)));
 
-    sandbox
-        .behave(
-            "apns",
-            json!({"dead_tokens": [DEVICE], "unregistered_at": 1_700_000_000_123_i64}),
-        )
-        .await;
+    sandbox.behave("apns", json!({"dead_tokens": [DEVICE], "unregistered_at": 1_700_000_000_123_i64})).await;
     let answer = client.call(notification(&token)).await.unwrap();
-    assert_eq!(
-        (answer.status, answer.json()),
-        (410, gone(1_700_000_000_123))
-    );
+    assert_eq!((answer.status, answer.json()), (410, gone(1_700_000_000_123)));
 
-    sandbox
-        .behave("apns", json!({"all_tokens_bad": true}))
-        .await;
+    sandbox.behave("apns", json!({"all_tokens_bad": true})).await;
     let answer = client.call(notification(&token)).await.unwrap();
-    assert_eq!(
-        (answer.status, answer.reason().as_str()),
-        (400, "BadDeviceToken")
-    );
+    assert_eq!((answer.status, answer.reason().as_str()), (400, "BadDeviceToken"));
 
     sandbox.behave("apns", json!({})).await;
     assert_eq!(client.call(notification(&token)).await.unwrap().status, 200);
@@ -572,10 +431,7 @@ async fn garbage_is_not_json_and_leaves_the_status_alone() {
     let client = sandbox.connect("apns").await;
     let garbage = json!({"garbage": true, "dead_tokens": [DEVICE]});
     sandbox.behave("apns", garbage).await;
-    let answer = client
-        .call(notification(&sandbox.provider_token(0)))
-        .await
-        .unwrap();
+    let answer = client.call(notification(&sandbox.provider_token(0))).await.unwrap();
     assert_eq!(answer.status, 410);
     assert!(!answer.body.is_empty());
     assert!(serde_json::from_slice::<serde_json::Value>(&answer.body).is_err());

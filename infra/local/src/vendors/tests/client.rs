@@ -36,10 +36,7 @@ impl Answer {
     }
 
     pub(super) fn reason(&self) -> String {
-        self.json()["reason"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        self.json()["reason"].as_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -48,10 +45,7 @@ impl Client {
         let tls = handshake(ca_pem, port, &[b"h2"]).await.unwrap();
         assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         let (send, connection) = h2::client::handshake(tls).await.unwrap();
-        Self {
-            send,
-            connection: tokio::spawn(connection),
-        }
+        Self { send, connection: tokio::spawn(connection) }
     }
 
     pub(super) fn start(&self, request: Request<Bytes>) -> Result<ResponseFuture, h2::Error> {
@@ -71,20 +65,14 @@ impl Client {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), allowed)
-            .await
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(5), allowed).await.unwrap();
     }
 }
 
 /// Sends without waiting for anything.
-pub(super) fn start(
-    mut send: SendRequest<Bytes>,
-    request: Request<Bytes>,
-) -> Result<ResponseFuture, h2::Error> {
+pub(super) fn start(mut send: SendRequest<Bytes>, request: Request<Bytes>) -> Result<ResponseFuture, h2::Error> {
     let (head, body) = request.into_parts();
-    let (response, mut stream) =
-        send.send_request(Request::from_parts(head, ()), body.is_empty())?;
+    let (response, mut stream) = send.send_request(Request::from_parts(head, ()), body.is_empty())?;
     if !body.is_empty() {
         stream.send_data(body, true)?;
     }
@@ -97,11 +85,7 @@ pub(super) async fn receive(response: ResponseFuture) -> Result<Answer, h2::Erro
     while let Some(data) = stream.data().await {
         body.extend_from_slice(&data?);
     }
-    Ok(Answer {
-        status: head.status.as_u16(),
-        headers: head.headers,
-        body: body.into(),
-    })
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.into() })
 }
 
 /// An HTTP/1.1 connection.
@@ -118,29 +102,17 @@ impl Http1 {
 
     pub(super) async fn call(&mut self, mut request: Request<Bytes>) -> hyper::Result<Answer> {
         *request.uri_mut() = request.uri().path().parse().unwrap();
-        request
-            .headers_mut()
-            .insert(http::header::HOST, "localhost".parse().unwrap());
+        request.headers_mut().insert(http::header::HOST, "localhost".parse().unwrap());
         self.0.ready().await?;
         let response: Response<_> = self.0.send_request(request.map(Full::new)).await?;
         let (head, body) = response.into_parts();
-        Ok(Answer {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: body.collect().await?.to_bytes(),
-        })
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.collect().await?.to_bytes() })
     }
 }
 
-pub(super) async fn handshake(
-    ca_pem: &str,
-    port: u16,
-    alpn: &[&[u8]],
-) -> std::io::Result<TlsStream<TcpStream>> {
+pub(super) async fn handshake(ca_pem: &str, port: u16, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -150,7 +122,5 @@ pub(super) async fn handshake(
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     socket.set_nodelay(true).unwrap();
-    TlsConnector::from(Arc::new(config))
-        .connect("localhost".try_into().unwrap(), socket)
-        .await
+    TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), socket).await
 }

@@ -21,10 +21,7 @@ impl Sender {
         let answer = client.call(grant(&assertion)).await.unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
         let access_token = answer.json()["access_token"].as_str().unwrap().to_owned();
-        Self {
-            client,
-            access_token,
-        }
+        Self { client, access_token }
     }
 
     async fn send(&self, body: &Value) -> Answer {
@@ -34,9 +31,7 @@ impl Sender {
 }
 
 fn grant(assertion: &str) -> Request<Bytes> {
-    let form = format!(
-        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}"
-    );
+    let form = format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}");
     Request::post("https://localhost/token")
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(form.into())
@@ -72,22 +67,15 @@ fn with(pointer: &str, value: Value) -> Value {
 }
 
 fn fcm_code(answer: &Answer) -> Option<String> {
-    detail(
-        answer,
-        "type.googleapis.com/google.firebase.fcm.v1.FcmError",
-    )
-    .map(|detail| detail["errorCode"].as_str().unwrap().to_owned())
+    detail(answer, "type.googleapis.com/google.firebase.fcm.v1.FcmError")
+        .map(|detail| detail["errorCode"].as_str().unwrap().to_owned())
 }
 
 fn violations(answer: &Answer) -> Vec<String> {
     let detail = detail(answer, "type.googleapis.com/google.rpc.BadRequest");
     let violations = detail.map(|detail| detail["fieldViolations"].clone());
     let violations = violations.as_ref().and_then(Value::as_array);
-    violations
-        .into_iter()
-        .flatten()
-        .map(|violation| violation["field"].as_str().unwrap().to_owned())
-        .collect()
+    violations.into_iter().flatten().map(|violation| violation["field"].as_str().unwrap().to_owned()).collect()
 }
 
 fn detail(answer: &Answer, kind: &str) -> Option<Value> {
@@ -109,36 +97,23 @@ async fn every_right_message_is_accepted_over_either_version_of_http() {
         with("/message/android/ttl", json!("2419200s")),
         with("/message/android/ttl", Value::Null),
         with("/message/fcmOptions", json!({"analyticsLabel": "l"})),
-        with(
-            "/message/apns",
-            json!({"payload": {"aps": {"any": ["thing"]}}}),
-        ),
+        with("/message/apns", json!({"payload": {"aps": {"any": ["thing"]}}})),
     ];
     let mut names = std::collections::HashSet::new();
     for body in &cases {
         let answer = sender.send(body).await;
         assert_eq!(answer.status, 200, "{body}: {answer:?}");
         let name = answer.json()["name"].as_str().unwrap().to_owned();
-        assert!(
-            name.starts_with("projects/fanfare-local/messages/"),
-            "{name}"
-        );
+        assert!(name.starts_with("projects/fanfare-local/messages/"), "{name}");
         names.insert(name);
     }
-    assert_eq!(
-        names.len(),
-        cases.len(),
-        "every message has a name of its own"
-    );
+    assert_eq!(names.len(), cases.len(), "every message has a name of its own");
 
     let mut http1 = sandbox.connect_http1("fcm").await;
     let request = || post(SEND, &sender.access_token, message().to_string());
     assert_eq!(http1.call(request()).await.unwrap().status, 200);
     assert_eq!(http1.call(request()).await.unwrap().status, 200);
-    assert_eq!(
-        sandbox.get("/deliveries/count?channel=fcm").await,
-        json!({"accepted": cases.len() + 2, "refused": 0})
-    );
+    assert_eq!(sandbox.get("/deliveries/count?channel=fcm").await, json!({"accepted": cases.len() + 2, "refused": 0}));
 }
 
 #[tokio::test]
@@ -150,46 +125,19 @@ async fn a_body_of_another_shape_is_refused_field_by_field() {
         (json!({}), "message"),
         (with("/mesage", json!({})), ""),
         (with("/message/sound", json!("x")), "message"),
-        (
-            with("/message/android/channel_id", json!("x")),
-            "message.android",
-        ),
-        (
-            with("/message/android/notification/colour", json!("x")),
-            "message.android.notification",
-        ),
+        (with("/message/android/channel_id", json!("x")), "message.android"),
+        (with("/message/android/notification/colour", json!("x")), "message.android.notification"),
         (with("/message/data/k", json!(1)), "message.data.k"),
         (with("/message/data/k", json!({"a": "b"})), "message.data.k"),
         (with("/message/data", json!([])), "message.data"),
         (with("/message/token", json!(1)), "message.token"),
-        (
-            with("/message/notification/title", json!(1)),
-            "message.notification.title",
-        ),
-        (
-            with("/message/android/priority", json!("URGENT")),
-            "message.android.priority",
-        ),
-        (
-            with("/message/android/ttl", json!(60)),
-            "message.android.ttl",
-        ),
-        (
-            with("/message/android/ttl", json!("60")),
-            "message.android.ttl",
-        ),
-        (
-            with("/message/android/ttl", json!("1h")),
-            "message.android.ttl",
-        ),
-        (
-            with("/message/android/ttl", json!("s")),
-            "message.android.ttl",
-        ),
-        (
-            with("/message/apns", json!({"payload": "x"})),
-            "message.apns.payload",
-        ),
+        (with("/message/notification/title", json!(1)), "message.notification.title"),
+        (with("/message/android/priority", json!("URGENT")), "message.android.priority"),
+        (with("/message/android/ttl", json!(60)), "message.android.ttl"),
+        (with("/message/android/ttl", json!("60")), "message.android.ttl"),
+        (with("/message/android/ttl", json!("1h")), "message.android.ttl"),
+        (with("/message/android/ttl", json!("s")), "message.android.ttl"),
+        (with("/message/apns", json!({"payload": "x"})), "message.apns.payload"),
         (with("/validate_only", json!("yes")), "validate_only"),
     ];
     for (body, field) in cases {
@@ -197,17 +145,13 @@ async fn a_body_of_another_shape_is_refused_field_by_field() {
         assert_eq!(answer.status, 400, "{body}");
         assert_eq!(answer.json()["error"]["code"], 400);
         assert_eq!(answer.json()["error"]["status"], "INVALID_ARGUMENT");
-        assert!(
-            violations(&answer).contains(&field.to_owned()),
-            "{body}: {answer:?}"
-        );
+        assert!(violations(&answer).contains(&field.to_owned()), "{body}: {answer:?}");
     }
     let not_json = post(SEND, &sender.access_token, "{".to_owned());
     let answer = sender.client.call(not_json).await.unwrap();
     assert_eq!((answer.status, violations(&answer).len()), (400, 1));
     let mut form = post(SEND, &sender.access_token, message().to_string());
-    form.headers_mut()
-        .insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
+    form.headers_mut().insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
     assert_eq!(sender.client.call(form).await.unwrap().status, 400);
 }
 
@@ -222,45 +166,19 @@ async fn content_that_fcm_does_not_take_is_refused_with_its_error_code() {
         (both, "message.token"),
         (neither, "message.token"),
         (with("/message/data/from", json!("x")), "message.data"),
-        (
-            with("/message/data/message_type", json!("x")),
-            "message.data",
-        ),
+        (with("/message/data/message_type", json!("x")), "message.data"),
         (with("/message/data/google.x", json!("x")), "message.data"),
-        (
-            with("/message/data/gcm.notification.x", json!("x")),
-            "message.data",
-        ),
-        (
-            with("/message/android/data", json!({"from": "x"})),
-            "message.android.data",
-        ),
-        (
-            with("/message/android/ttl", json!("2419201s")),
-            "message.android.ttl",
-        ),
-        (
-            with("/message/android/ttl", json!("2419200.1s")),
-            "message.android.ttl",
-        ),
-        (
-            with("/message/android/ttl", json!("-1s")),
-            "message.android.ttl",
-        ),
+        (with("/message/data/gcm.notification.x", json!("x")), "message.data"),
+        (with("/message/android/data", json!({"from": "x"})), "message.android.data"),
+        (with("/message/android/ttl", json!("2419201s")), "message.android.ttl"),
+        (with("/message/android/ttl", json!("2419200.1s")), "message.android.ttl"),
+        (with("/message/android/ttl", json!("-1s")), "message.android.ttl"),
         (with("/message/data/k", json!("x".repeat(4096))), "message"),
     ];
     for (body, field) in cases {
         let answer = sender.send(&body).await;
-        assert_eq!(
-            (answer.status, violations(&answer)),
-            (400, vec![field.to_owned()]),
-            "{body}"
-        );
-        assert_eq!(
-            fcm_code(&answer).as_deref(),
-            Some("INVALID_ARGUMENT"),
-            "{body}"
-        );
+        assert_eq!((answer.status, violations(&answer)), (400, vec![field.to_owned()]), "{body}");
+        assert_eq!(fcm_code(&answer).as_deref(), Some("INVALID_ARGUMENT"), "{body}");
     }
 }
 
@@ -286,14 +204,8 @@ async fn a_token_of_another_form_is_told_in_words_only() {
         assert_eq!(answer.status, 400);
         assert_eq!(fcm_code(&answer).as_deref(), Some("INVALID_ARGUMENT"));
         assert!(violations(&answer).is_empty());
-        let message = answer.json()["error"]["message"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        assert!(
-            message.contains("registration token is not a valid"),
-            "{message}"
-        );
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("registration token is not a valid"), "{message}");
     }
 }
 
@@ -303,10 +215,7 @@ async fn a_dry_run_is_answered_and_not_delivered() {
     let sender = Sender::start(&sandbox).await;
     let answer = sender.send(&with("/validate_only", json!(true))).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(
-        sandbox.get("/deliveries/count").await,
-        json!({"accepted": 0, "refused": 1})
-    );
+    assert_eq!(sandbox.get("/deliveries/count").await, json!({"accepted": 0, "refused": 1}));
 }
 
 #[tokio::test]
@@ -323,11 +232,7 @@ async fn an_access_token_is_needed_and_lasts_an_hour_less_a_second() {
     }
     let second = Sender::start(&sandbox).await;
     sandbox.advance(3598);
-    assert_eq!(
-        sender.send(&message()).await.status,
-        200,
-        "several are valid at a time"
-    );
+    assert_eq!(sender.send(&message()).await.status, 200, "several are valid at a time");
     assert_eq!(second.send(&message()).await.status, 200);
     sandbox.advance(1);
     assert_eq!(sender.send(&message()).await.status, 401);
@@ -359,16 +264,8 @@ async fn an_assertion_is_checked_in_every_part() {
     let now = sandbox.now_s();
     let cases = [
         ("iss", json!("stranger@example.com"), "invalid_grant"),
-        (
-            "aud",
-            json!("https://oauth2.googleapis.com/token"),
-            "invalid_grant",
-        ),
-        (
-            "scope",
-            json!("https://www.googleapis.com/auth/drive"),
-            "invalid_scope",
-        ),
+        ("aud", json!("https://oauth2.googleapis.com/token"), "invalid_grant"),
+        ("scope", json!("https://www.googleapis.com/auth/drive"), "invalid_scope"),
         ("scope", json!(""), "invalid_scope"),
         ("exp", json!(now + 3601), "invalid_grant"),
         ("exp", json!(now), "invalid_grant"),
@@ -378,10 +275,7 @@ async fn an_assertion_is_checked_in_every_part() {
     for (claim, value, error) in cases {
         let mut claims = sandbox.assertion_claims();
         claims[claim] = value.clone();
-        let answer = client
-            .call(grant(&sandbox.sign_assertion(&claims)))
-            .await
-            .unwrap();
+        let answer = client.call(grant(&sandbox.sign_assertion(&claims))).await.unwrap();
         assert_eq!(answer.status, 400, "{claim} {value}");
         assert_eq!(answer.json()["error"], error, "{claim} {value}");
     }
@@ -390,29 +284,16 @@ async fn an_assertion_is_checked_in_every_part() {
     let forged = client.call(grant(&format!("{signed}.AAAA"))).await.unwrap();
     assert_eq!(forged.json()["error"], "invalid_grant");
     for (form, error) in [
-        (
-            format!("grant_type=password&assertion={right}"),
-            "unsupported_grant_type",
-        ),
-        (
-            "grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned(),
-            "invalid_request",
-        ),
+        (format!("grant_type=password&assertion={right}"), "unsupported_grant_type"),
+        ("grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned(), "invalid_request"),
     ] {
         let mut request = grant("");
         *request.body_mut() = form.into();
         assert_eq!(client.call(request).await.unwrap().json()["error"], error);
     }
     let answer = client.call(grant(&right)).await.unwrap().json();
-    assert_eq!(
-        (&answer["expires_in"], &answer["token_type"]),
-        (&json!(3599), &json!("Bearer"))
-    );
-    assert_eq!(
-        sandbox.get("/deliveries").await,
-        json!([]),
-        "none of it is a push"
-    );
+    assert_eq!((&answer["expires_in"], &answer["token_type"]), (&json!(3599), &json!("Bearer")));
+    assert_eq!(sandbox.get("/deliveries").await, json!([]), "none of it is a push");
 }
 
 #[tokio::test]
@@ -438,11 +319,7 @@ async fn errors_asked_for_are_answered_in_googles_shape() {
         assert_eq!(answer.json()["error"]["status"], status, "{reason}");
         assert_eq!(answer.json()["error"]["code"], code, "{reason}");
         assert_eq!(answer.headers["retry-after"], "7", "{reason}");
-        assert_eq!(
-            fcm_code(&answer),
-            is_fcm.then(|| reason.to_owned()),
-            "{reason}"
-        );
+        assert_eq!(fcm_code(&answer), is_fcm.then(|| reason.to_owned()), "{reason}");
     }
 }
 
@@ -483,10 +360,7 @@ async fn http1_connections_close_and_reset_as_asked() {
     sandbox.behave("fcm", json!({"goaway_after": 1})).await;
     let mut http1 = sandbox.connect_http1("fcm").await;
     let answer = http1.call(request()).await.unwrap();
-    assert_eq!(
-        (answer.status, &answer.headers["connection"]),
-        (200, &"close".parse().unwrap())
-    );
+    assert_eq!((answer.status, &answer.headers["connection"]), (200, &"close".parse().unwrap()));
 
     sandbox.behave("fcm", json!({"reset_after": 1})).await;
     let mut http1 = sandbox.connect_http1("fcm").await;

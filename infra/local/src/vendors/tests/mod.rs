@@ -31,19 +31,12 @@ impl Sandbox {
     async fn start() -> Self {
         let now_ms = Arc::new(AtomicI64::new(START_MS));
         let clock = now_ms.clone();
-        let vendors = Vendors::start(Arc::new(move || clock.load(Ordering::SeqCst)))
-            .await
-            .unwrap();
+        let vendors = Vendors::start(Arc::new(move || clock.load(Ordering::SeqCst))).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let routes = format!("http://{}", listener.local_addr().unwrap());
         let router = vendors.routes();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self {
-            vendors,
-            now_ms,
-            routes,
-            http: reqwest::Client::new(),
-        }
+        Self { vendors, now_ms, routes, http: reqwest::Client::new() }
     }
 
     fn advance(&self, seconds: i64) {
@@ -76,14 +69,7 @@ impl Sandbox {
 
     async fn get(&self, path_and_query: &str) -> Value {
         let url = format!("{}{path_and_query}", self.routes);
-        self.http
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap()
+        self.http.get(url).send().await.unwrap().json().await.unwrap()
     }
 
     /// A provider token as the team's key signs it, so many seconds old.
@@ -134,10 +120,7 @@ async fn credentials_are_those_of_an_app_and_each_vendor_has_its_port() {
     assert_eq!(account["project_id"], "fanfare-local");
     let endpoint = credentials["fcm"]["endpoint"].as_str().unwrap();
     assert_eq!(account["token_uri"], format!("{endpoint}/token"));
-    assert_ne!(
-        credentials["apns"]["endpoint"],
-        credentials["fcm"]["endpoint"]
-    );
+    assert_ne!(credentials["apns"]["endpoint"], credentials["fcm"]["endpoint"]);
     for key in [&credentials["apns"]["private_key"], &account["private_key"]] {
         let key = key.as_str().unwrap();
         assert!(key.starts_with("-----BEGIN PRIVATE KEY-----"));

@@ -33,16 +33,8 @@ async fn deliveries_are_listed_in_order_and_by_filter_until_they_are_deleted() {
     }
 
     let all = sandbox.get("/deliveries").await;
-    let tokens: Vec<_> = all
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|d| &d["token"])
-        .collect();
-    assert_eq!(
-        tokens,
-        [&json!(device(1)), &json!(device(2)), &json!(device(3))]
-    );
+    let tokens: Vec<_> = all.as_array().unwrap().iter().map(|d| &d["token"]).collect();
+    assert_eq!(tokens, [&json!(device(1)), &json!(device(2)), &json!(device(3))]);
 
     let path = format!("/3/device/{dead}");
     let query = format!("/deliveries?channel=apns&token={dead}");
@@ -66,20 +58,12 @@ async fn deliveries_are_listed_in_order_and_by_filter_until_they_are_deleted() {
         }])
     );
     assert_eq!(sandbox.get("/deliveries?channel=fcm").await, json!([]));
-    assert_eq!(
-        sandbox.get("/deliveries/count?channel=apns").await,
-        json!({"accepted": 2, "refused": 1})
-    );
+    assert_eq!(sandbox.get("/deliveries/count?channel=apns").await, json!({"accepted": 2, "refused": 1}));
 
-    let delete = sandbox
-        .http
-        .delete(format!("{}/deliveries", sandbox.routes));
+    let delete = sandbox.http.delete(format!("{}/deliveries", sandbox.routes));
     assert!(delete.send().await.unwrap().status().is_success());
     assert_eq!(sandbox.get("/deliveries").await, json!([]));
-    assert_eq!(
-        sandbox.get("/deliveries/count").await,
-        json!({"accepted": 0, "refused": 0})
-    );
+    assert_eq!(sandbox.get("/deliveries/count").await, json!({"accepted": 0, "refused": 0}));
 }
 
 #[tokio::test]
@@ -100,10 +84,7 @@ async fn behaviours_that_make_no_sense_are_refused() {
     let sandbox = Sandbox::start().await;
     let error = |more: Value| {
         let mut error = json!({"status": 503, "reason": "ServiceUnavailable"});
-        error
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
+        error.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         json!({ "errors": [error] })
     };
     for behaviour in [
@@ -117,20 +98,11 @@ async fn behaviours_that_make_no_sense_are_refused() {
         error(json!({"first": 1, "status": 200})),
         error(json!({"first": 1, "retry-after": 30})),
     ] {
-        assert_eq!(
-            sandbox.behave("apns", behaviour.clone()).await,
-            400,
-            "{behaviour}"
-        );
+        assert_eq!(sandbox.behave("apns", behaviour.clone()).await, 400, "{behaviour}");
     }
     assert_eq!(sandbox.behave("carrier-pigeon", json!({})).await, 404);
-    assert_eq!(
-        sandbox.behave("apns", error(json!({"first": 1}))).await,
-        204
-    );
-    let unknown = sandbox
-        .http
-        .get(format!("{}/deliveries?channel=pigeon", sandbox.routes));
+    assert_eq!(sandbox.behave("apns", error(json!({"first": 1}))).await, 204);
+    let unknown = sandbox.http.get(format!("{}/deliveries?channel=pigeon", sandbox.routes));
     assert_eq!(unknown.send().await.unwrap().status(), 404);
 }
 

@@ -1,0 +1,91 @@
+//! What clients say: one JSON object a text frame, with a `type`.
+
+use std::collections::BTreeSet;
+
+use fanfare::channel::ws::PostError;
+use fanfare::domain::{ConnectionId, Seq};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{ConnectionFunction, Error};
+
+/// Most pushes that one frame acknowledges.
+const SEQS_PER_ACK: usize = 500;
+
+/// A frame of a client.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Frame {
+    Sync,
+    Ack { seqs: BTreeSet<Seq> },
+    Ping,
+}
+
+impl ConnectionFunction {
+    /// Handles one frame of a connected client. A frame that is not understood is answered so, and the connection
+    /// stays.
+    pub(crate) async fn frame(&self, id: ConnectionId, text: &str) -> Result<i64, Error> {
+        let handled = match parse(text) {
+            Err((code, message)) => self.say(&id, json!({"type": "error", "code": code, "message": message})).await,
+            Ok(Frame::Ping) => self.say(&id, json!({"type": "pong"})).await,
+            Ok(Frame::Ack { seqs }) => self.ack(&id, &seqs).await,
+            Ok(Frame::Sync) => self.sync(&id).await,
+        };
+        match handled {
+            // Whoever asked has left: there is no one to answer.
+            Err(Error::Socket(PostError::Gone)) => self.disconnect(id).await,
+            Err(error) => {
+                let sorry = json!({"type": "error", "code": "internal", "message": "try again"});
+                // If even that fails, the first error is the one to tell.
+                let _ = self.say(&id, sorry).await;
+                Err(error)
+            }
+            Ok(()) => Ok(200),
+        }
+    }
+
+    /// Sends one frame.
+    pub(crate) async fn say(&self, id: &ConnectionId, frame: serde_json::Value) -> Result<(), Error> {
+        Ok(self.sockets.post(id, frame.to_string()).await?)
+    }
+
+    async fn ack(&self, id: &ConnectionId, seqs: &BTreeSet<Seq>) -> Result<(), Error> {
+        let Some(connection) = self.connections.get(id).await? else { return Err(PostError::Gone.into()) };
+        let now = self.clock.now();
+        Ok(self.acks.add(&connection.app, &connection.user, &connection.device, seqs, now).await?)
+    }
+}
+
+fn parse(text: &str) -> Result<Frame, (&'static str, String)> {
+    let frame: Frame = serde_json::from_str(text).map_err(|error| ("bad_frame", format!("not understood: {error}")))?;
+    match &frame {
+        Frame::Ack { seqs } if seqs.len() > SEQS_PER_ACK => {
+            Err(("too_many", format!("one ack takes up to {SEQS_PER_ACK} seqs")))
+        }
+        _ => Ok(frame),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_told_by_their_type() {
+        assert_eq!(parse(r#"{"type":"sync"}"#), Ok(Frame::Sync));
+        assert_eq!(parse(r#"{"type":"ping","extra":1}"#), Ok(Frame::Ping));
+        let seqs = BTreeSet::from([Seq(12), Seq(13)]);
+        assert_eq!(parse(r#"{"type":"ack","seqs":[13,12,12]}"#), Ok(Frame::Ack { seqs }));
+    }
+
+    #[test]
+    fn what_is_no_frame_is_told_so() {
+        for text in
+            ["", "null", "[]", "{}", r#"{"type":"dance"}"#, r#"{"type":"ack"}"#, r#"{"type":"ack","seqs":[-1]}"#]
+        {
+            assert_eq!(parse(text).unwrap_err().0, "bad_frame", "{text}");
+        }
+        let many = serde_json::json!({"type": "ack", "seqs": (0..501).collect::<Vec<_>>()});
+        assert_eq!(parse(&many.to_string()).unwrap_err().0, "too_many");
+    }
+}

@@ -1,0 +1,142 @@
+//! What a device missed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fanfare::channel::ws::{self, PostError};
+use fanfare::domain::{ConnectionId, Ordinal, PushId, Seq, ShardSet, Timestamp};
+use fanfare::store::{Acknowledged, Offline};
+use serde_json::json;
+use tracing::info;
+
+use crate::{ConnectionFunction, Error};
+
+/// Pushes of one sync at most; after acknowledging them the device asks again.
+const PUSHES_PER_SYNC: usize = 50;
+
+impl ConnectionFunction {
+    /// Sends a device what is kept for its user and not acknowledged by it, oldest first.
+    ///
+    /// The contact was written when the device connected, and snapshots are read only now; the fan-out writes a
+    /// snapshot and only then reads contacts. At least one of the two sees the other: a push whose snapshot is not
+    /// there yet will find the connection.
+    pub(crate) async fn sync(&self, id: &ConnectionId) -> Result<(), Error> {
+        let Some(connection) = self.connections.get(id).await? else { return Err(PostError::Gone.into()) };
+        let (app, user, device) = (&connection.app, &connection.user, &connection.device);
+        let now = self.clock.now();
+        let acknowledged = self.acks.get(app, user, device).await?;
+        let kept = self.offline.after(app, acknowledged.floor).await?;
+        let asked: Vec<PushId> = kept
+            .iter()
+            .filter(|push| !push.everyone && is_open(push, connection.ordinal, &acknowledged, now))
+            .map(|push| push.push)
+            .collect();
+        let snapshots = self.snapshots.get_all(&asked, connection.ordinal.shard()).await?;
+        let sorted = sort(&kept, connection.ordinal, &acknowledged, &snapshots, now);
+
+        let (send, more) = sorted.wanted.split_at(sorted.wanted.len().min(PUSHES_PER_SYNC));
+        let pushes = self.pushes.get_all(send).await?;
+        let mut delivered = 0;
+        for push in send.iter().filter_map(|push| pushes.get(push)) {
+            self.sockets.post(id, ws::frame(push)).await?;
+            delivered += 1;
+        }
+        self.say(id, json!({"type": "synced", "delivered": delivered, "more": !more.is_empty()})).await?;
+        if sorted.floor > acknowledged.floor {
+            let covered: BTreeSet<Seq> = acknowledged.seqs.range(..=sorted.floor).copied().collect();
+            self.acks.settle(app, user, device, sorted.floor, &covered, now).await?;
+        }
+        info!(app.id = %app, connection.id = %id, delivered, "A device synced {delivered} pushes");
+        Ok(())
+    }
+}
+
+/// What is kept, sorted for one device.
+#[derive(Debug, PartialEq, Eq)]
+struct Sorted {
+    /// What it is to be sent, oldest first.
+    wanted: Vec<PushId>,
+    /// Up to where everything is settled for it.
+    floor: Seq,
+}
+
+fn sort(
+    kept: &[Offline],
+    ordinal: Ordinal,
+    acknowledged: &Acknowledged,
+    snapshots: &BTreeMap<PushId, ShardSet>,
+    now: Timestamp,
+) -> Sorted {
+    let mut sorted = Sorted { wanted: Vec::new(), floor: acknowledged.floor };
+    let mut all_settled = true;
+    for push in kept {
+        let settled = if !is_open(push, ordinal, acknowledged, now) {
+            true
+        } else if push.everyone {
+            sorted.wanted.push(push.push);
+            false
+        } else {
+            match snapshots.get(&push.push).map(|members| members.contains(ordinal.low())) {
+                Some(true) => {
+                    sorted.wanted.push(push.push);
+                    false
+                }
+                Some(false) => true,
+                // Not resolved yet: the fan-out will find the connection. Asked again at the next sync.
+                None => false,
+            }
+        };
+        all_settled &= settled;
+        if all_settled {
+            sorted.floor = push.seq;
+        }
+    }
+    sorted
+}
+
+/// Whether a push can be for the user, and is not settled.
+fn is_open(push: &Offline, ordinal: Ordinal, acknowledged: &Acknowledged, now: Timestamp) -> bool {
+    now < push.expires_at && ordinal.0 < push.population && !acknowledged.covers(push.seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn kept(seq: u64) -> Offline {
+        Offline {
+            seq: Seq(seq),
+            push: PushId::from_u128(seq.into()),
+            population: 10,
+            everyone: true,
+            expires_at: NOW.plus_secs(60),
+        }
+    }
+
+    fn sorted(kept: &[Offline], acknowledged: &[u64], members: &[(u64, &[u16])]) -> (Vec<u128>, u64) {
+        let acknowledged = Acknowledged { floor: Seq(0), seqs: acknowledged.iter().copied().map(Seq).collect() };
+        let snapshots = members
+            .iter()
+            .map(|(push, lows)| (PushId::from_u128((*push).into()), lows.iter().copied().collect()))
+            .collect();
+        let sorted = sort(kept, Ordinal(7), &acknowledged, &snapshots, NOW);
+        (sorted.wanted.iter().map(|push| push.as_u128()).collect(), sorted.floor.0)
+    }
+
+    #[test]
+    fn what_is_acknowledged_expired_or_older_than_the_user_is_settled() {
+        let expired = Offline { expires_at: NOW, ..kept(2) };
+        let before = Offline { population: 7, ..kept(3) };
+        assert_eq!(sorted(&[kept(1), expired, before, kept(4), kept(5)], &[1, 5], &[]), (vec![4], 3));
+    }
+
+    #[test]
+    fn a_snapshot_decides_and_one_that_is_missing_decides_nothing() {
+        let of_some = |seq| Offline { everyone: false, ..kept(seq) };
+        let kept = [of_some(1), of_some(2), of_some(3), kept(4)];
+        assert_eq!(sorted(&kept, &[4], &[(1, &[6]), (2, &[7])]), (vec![2], 1));
+        assert_eq!(sorted(&kept, &[2, 4], &[(1, &[6]), (2, &[7])]), (vec![], 2), "3 is not settled");
+        assert_eq!(sorted(&kept, &[2, 4], &[(1, &[6]), (2, &[7]), (3, &[])]), (vec![], 4));
+    }
+}

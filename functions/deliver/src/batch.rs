@@ -1,0 +1,142 @@
+//! One batch: leased, sent, accounted for.
+
+use std::time::Duration;
+
+use fanfare::channel::Target;
+use fanfare::domain::{App, Outcome, Push, Tally, Timestamp};
+use fanfare::queue::{DeliverTask, Failure, FanOutTask};
+use fanfare::store::{BatchKey, Done, Lease};
+use tracing::{info, warn};
+
+use crate::Deliver;
+use crate::admit::Admission;
+use crate::settle::settle;
+
+/// What must be left of an invocation for a batch to be begun.
+const MARGIN_MILLIS: i64 = 3_000;
+
+impl Deliver {
+    /// Sends a batch, unless it was sent. Whatever has been sent is in the ledger before the message leaves its queue,
+    /// and what follows from it is enqueued before, too: a message that comes again finds the ledger and only does
+    /// the latter.
+    pub(crate) async fn batch(&self, task: DeliverTask, deadline: Timestamp) -> Result<(), Failure> {
+        if task.channel != self.channel {
+            return Err(Failure::Misrouted);
+        }
+        let Some(push) = self.pushes.get(task.push).await.map_err(Failure::of)? else {
+            warn!(push.id = %task.push, "Nothing to send: push `{}` is not there any more", task.push);
+            return Ok(());
+        };
+        let key = batch_key(&task);
+        let now = self.clock.now();
+        if deadline.millis_since(now) < MARGIN_MILLIS {
+            return Err(Failure::Held);
+        }
+        let targets = task.to.len() as u32;
+        let done = match self.ledger.lease(&key, targets, now, deadline).await.map_err(Failure::of)? {
+            Lease::Held => return Err(Failure::Held),
+            Lease::Done(done) => done,
+            Lease::Granted => match self.send(&push, &task, &key, deadline).await? {
+                Some(done) => done,
+                // It goes later: the queue has it again.
+                None => return Ok(()),
+            },
+        };
+        self.follow_up(&task, &key, &done).await
+    }
+
+    /// Sends a leased batch and writes how it ended. `None` if its time has not come, and it was enqueued anew.
+    async fn send(
+        &self,
+        push: &Push,
+        task: &DeliverTask,
+        key: &BatchKey,
+        deadline: Timestamp,
+    ) -> Result<Option<Done>, Failure> {
+        let targets = task.to.len() as u32;
+        if !push.is_alive(self.clock.now()) {
+            let tally = Tally { expired: targets, ..Tally::default() };
+            return self.finish(key, targets, Done { tally, ..Done::default() }).await.map(Some);
+        }
+        let Some(app) = self.apps.get(&push.app).await.map_err(Failure::of)? else {
+            let tally = Tally { failed: targets, ..Tally::default() };
+            return self.finish(key, targets, Done { tally, ..Done::default() }).await.map(Some);
+        };
+        let rate = match self.admit(&app, task, deadline).await? {
+            Admission::Now { rate } => rate,
+            Admission::Later { window, delay } => {
+                let later = DeliverTask { window: Some(window), ..task.clone() };
+                self.queues.deliver(task.channel, &[(later, delay)]).await.map_err(Failure::of)?;
+                self.ledger.release(key).await.map_err(Failure::of)?;
+                return Ok(None);
+            }
+        };
+        let sent_at = self.clock.now();
+        let outcomes = self.senders.send(task.channel, &app, push, &to_targets(task), rate).await;
+        let settled = settle(task, push, &outcomes, self.clock.now());
+        self.push_back(&app, task, &outcomes).await?;
+        self.clean_up(&app, task, &outcomes, sent_at).await?;
+        info!(
+            push.id = %push.id, app.id = %push.app, channel = %task.channel, attempt = task.attempt,
+            delivered = settled.tally.delivered, retrying = settled.retry.len(), devices = targets,
+            "Sent a batch of push `{}`", push.id
+        );
+        self.finish(key, targets, settled).await.map(Some)
+    }
+
+    async fn finish(&self, key: &BatchKey, targets: u32, done: Done) -> Result<Done, Failure> {
+        self.ledger.finish(key, targets, &done, self.clock.now()).await.map_err(Failure::of)?;
+        Ok(done)
+    }
+
+    /// Enqueues what follows from how a batch ended. Harmless a second time: the ledger knows those batches too.
+    async fn follow_up(&self, task: &DeliverTask, key: &BatchKey, done: &Done) -> Result<(), Failure> {
+        if !done.retry.is_empty() {
+            let to = done.retry.iter().filter_map(|place| task.to.get(usize::from(*place)).cloned()).collect();
+            let child = DeliverTask { attempt: key.next_attempt().attempt, window: None, to, ..task.clone() };
+            let delay = Duration::from_secs(u64::from(done.delay_secs));
+            self.queues.deliver(task.channel, &[(child, delay)]).await.map_err(Failure::of)?;
+        }
+        if !done.readdress.is_empty() {
+            let again = FanOutTask::Readdress {
+                push: task.push,
+                shard: task.shard,
+                slice: task.slice.clone(),
+                attempt: task.attempt,
+                places: done.readdress.clone(),
+            };
+            self.queues.fan_out(&[again], Duration::ZERO).await.map_err(Failure::of)?;
+        }
+        Ok(())
+    }
+
+    /// A vendor that asked for time gets it from everyone.
+    async fn push_back(&self, app: &App, task: &DeliverTask, outcomes: &[Outcome]) -> Result<(), Failure> {
+        let asked = outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Throttled(wait) => *wait,
+            _ => None,
+        });
+        match asked.max() {
+            Some(wait) => {
+                let (scope, _) = fanfare::channel::rate(app, task.channel);
+                self.pace.push_back(scope, task.channel, wait, self.clock.now()).await.map_err(Failure::of)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn batch_key(task: &DeliverTask) -> BatchKey {
+    BatchKey {
+        push: task.push,
+        shard: task.shard,
+        channel: task.channel,
+        slice: task.slice.clone(),
+        attempt: task.attempt,
+    }
+}
+
+fn to_targets(task: &DeliverTask) -> Vec<Target> {
+    let package = |number: Option<u8>| task.packages.get(usize::from(number?)).cloned();
+    task.to.iter().map(|to| Target { token: to.1.clone(), package: package(to.2) }).collect()
+}

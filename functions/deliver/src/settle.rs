@@ -1,0 +1,184 @@
+//! What outcomes mean: for the account, for the next attempt, and for the devices.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fanfare::domain::{App, Channel, ConnectionId, Outcome, Push, Tally, Timestamp, limits};
+use fanfare::queue::{DeliverTask, Destination, Failure};
+use fanfare::store::{Done, StoreError};
+use futures::{StreamExt, TryStreamExt, stream};
+use tracing::{info, warn};
+
+use crate::Deliver;
+
+/// Wait before the second attempt, in seconds; each later one waits four times as long, up to a queue's longest delay.
+const FIRST_RETRY_SECS: u64 = 2;
+/// Dead devices that are forgotten side by side.
+const AT_ONCE: usize = 8;
+
+/// How a batch ended, from the outcome of each of its devices.
+pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now: Timestamp) -> Done {
+    let delay_secs = retry_delay(task.attempt, outcomes);
+    let last = task.attempt + 1 >= limits::ATTEMPTS;
+    let in_time = push.is_alive(now.plus_secs(i64::from(delay_secs)));
+    let mut done = Done { delay_secs, ..Done::default() };
+    let Tally { delivered, failed, invalid, suppressed, expired } = &mut done.tally;
+    for (place, outcome) in outcomes.iter().enumerate() {
+        match outcome {
+            Outcome::Delivered => *delivered += 1,
+            Outcome::InvalidToken { .. } => *invalid += 1,
+            Outcome::Suspended => *suppressed += 1,
+            Outcome::Permanent => *failed += 1,
+            retryable if retryable.is_retryable() && !last && in_time => done.retry.push(place as u16),
+            _ if !last => *expired += 1,
+            _ => *failed += 1,
+        }
+    }
+    if task.channel == Channel::Ws {
+        done.readdress = gone_users(task, outcomes);
+    }
+    if done.retry.is_empty() {
+        done.delay_secs = 0;
+    }
+    done
+}
+
+/// The wait before the next attempt: longer each time, and not shorter than any vendor asked for.
+fn retry_delay(attempt: u8, outcomes: &[Outcome]) -> u32 {
+    let asked = outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Throttled(wait) | Outcome::Transient(wait) => *wait,
+        _ => None,
+    });
+    let own = Duration::from_secs(FIRST_RETRY_SECS.saturating_mul(1 << (2 * u32::from(attempt).min(10))));
+    let longest = Duration::from_secs(limits::QUEUE_DELAY_SECS as u64);
+    asked.chain([own]).max().unwrap_or(own).min(longest).as_secs() as u32
+}
+
+/// Users with a connection that was gone, and none in the batch that is not.
+fn gone_users(task: &DeliverTask, outcomes: &[Outcome]) -> Vec<u16> {
+    let mut users: BTreeMap<u16, bool> = BTreeMap::new();
+    for (to, outcome) in task.to.iter().zip(outcomes) {
+        let gone = matches!(outcome, Outcome::InvalidToken { .. });
+        users.entry(to.0).and_modify(|all| *all &= gone).or_insert(gone);
+    }
+    users.into_iter().filter(|(_, all_gone)| *all_gone).map(|(low, _)| low).collect()
+}
+
+impl Deliver {
+    /// Forgets what is dead: connections at once, devices if the verdict on them is to be believed.
+    pub(crate) async fn clean_up(
+        &self,
+        app: &App,
+        task: &DeliverTask,
+        outcomes: &[Outcome],
+        sent_at: Timestamp,
+    ) -> Result<(), Failure> {
+        self.breaker.record(&app.id, task.channel, outcomes);
+        let mut burials = Vec::new();
+        for (to, outcome) in task.to.iter().zip(outcomes) {
+            let Outcome::InvalidToken { since, .. } = outcome else { continue };
+            if self.breaker.believes(&app.id, task.channel, outcome) {
+                burials.push(self.forget(app, task, to, since.unwrap_or(sent_at)));
+            } else {
+                warn!(app.id = %app.id, channel = %task.channel, "A verdict on a token is not believed: kept it");
+            }
+        }
+        let forgotten: Vec<bool> =
+            stream::iter(burials).buffer_unordered(AT_ONCE).try_collect().await.map_err(Failure::of)?;
+        let forgotten = forgotten.into_iter().filter(|forgotten| *forgotten).count();
+        if forgotten > 0 {
+            info!(app.id = %app.id, channel = %task.channel, forgotten, "Forgot {forgotten} dead devices");
+        }
+        Ok(())
+    }
+
+    /// Says whether there was anything to forget.
+    async fn forget(
+        &self,
+        app: &App,
+        task: &DeliverTask,
+        to: &Destination,
+        verdict: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let ordinal = task.shard.ordinal(to.0);
+        if task.channel != Channel::Ws {
+            return self.contacts.bury(&app.id, ordinal, (task.channel, &to.1), verdict).await;
+        }
+        let Ok(connection) = ConnectionId::try_from(to.1.expose()) else { return Ok(false) };
+        self.contacts.disconnect(&app.id, ordinal, &connection).await?;
+        self.connections.delete(&connection).await?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare::domain::{AppId, Audience, DeviceToken, Message, PushId, Seq, Shard};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+    const DEAD: Outcome = Outcome::InvalidToken { since: None, doubtful: false };
+
+    fn push(lifetime_secs: u32) -> Push {
+        Push {
+            id: PushId::from_u128(1),
+            app: AppId::try_from("app").unwrap(),
+            seq: Seq(1),
+            accepted_at: NOW,
+            audience: Audience::Everyone,
+            population: 10,
+            message: Message { sender: "admin".to_owned(), body: serde_json::json!([]), lifetime_secs },
+            notification: None,
+            task_id: "task".to_owned(),
+        }
+    }
+
+    fn task(channel: Channel, attempt: u8, lows: &[u16]) -> DeliverTask {
+        DeliverTask {
+            push: PushId::from_u128(1),
+            shard: Shard(0),
+            channel,
+            slice: "0".to_owned(),
+            attempt,
+            window: None,
+            packages: vec![],
+            to: lows.iter().map(|low| Destination(*low, DeviceToken::new("t"), None)).collect(),
+        }
+    }
+
+    #[test]
+    fn every_device_is_settled_or_tried_again() {
+        let outcomes =
+            [Outcome::Delivered, DEAD, Outcome::Suspended, Outcome::Permanent, Outcome::Transient(None), Outcome::Auth];
+        let done = settle(&task(Channel::Fcm, 0, &[0, 1, 2, 3, 4, 5]), &push(3_600), &outcomes, NOW);
+        assert_eq!(done.tally, Tally { delivered: 1, invalid: 1, suppressed: 1, failed: 1, expired: 0 });
+        assert_eq!(done.retry, [4, 5]);
+        assert_eq!(done.tally.total() as usize + done.retry.len(), outcomes.len());
+        assert_eq!(done.readdress, [] as [u16; 0], "only connections make users offline");
+    }
+
+    #[test]
+    fn the_last_attempt_fails_and_one_past_the_lifetime_expires() {
+        let outcomes = [Outcome::Transient(None)];
+        let last = settle(&task(Channel::Fcm, limits::ATTEMPTS - 1, &[0]), &push(3_600), &outcomes, NOW);
+        assert_eq!((last.tally.failed, last.retry.len()), (1, 0));
+        let late = settle(&task(Channel::Fcm, 0, &[0]), &push(60), &outcomes, NOW.plus_secs(59));
+        assert_eq!((late.tally.expired, late.retry.len()), (1, 0));
+    }
+
+    #[test]
+    fn retries_wait_longer_each_time_and_as_long_as_the_vendor_says() {
+        let waits: Vec<u32> = (0..6).map(|attempt| retry_delay(attempt, &[])).collect();
+        assert_eq!(waits, [2, 8, 32, 128, 512, 900]);
+        assert_eq!(retry_delay(0, &[Outcome::Throttled(Some(Duration::from_secs(60)))]), 60);
+        assert_eq!(retry_delay(0, &[Outcome::Throttled(Some(Duration::from_secs(9_000)))]), 900);
+    }
+
+    #[test]
+    fn a_user_is_offline_once_all_its_connections_are_gone() {
+        let task = task(Channel::Ws, 0, &[1, 1, 2, 2, 3]);
+        let outcomes = [DEAD, DEAD, DEAD, Outcome::Delivered, DEAD];
+        assert_eq!(settle(&task, &push(60), &outcomes, NOW).readdress, [1, 3]);
+    }
+}

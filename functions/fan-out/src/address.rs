@@ -1,0 +1,138 @@
+//! Users become devices and connections.
+
+use std::collections::BTreeMap;
+
+use fanfare::domain::{Channel, DeviceToken, Push, Timestamp};
+use fanfare::store::Contact;
+
+/// Where a push goes, by channel, in the order of its users.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Addressed {
+    pub targets: BTreeMap<Channel, Vec<Target>>,
+    /// Devices kept back, by channel.
+    pub suppressed: BTreeMap<Channel, u32>,
+}
+
+/// One device or connection of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The user's place in the shard.
+    pub low: u16,
+    pub token: DeviceToken,
+    pub package: Option<String>,
+}
+
+/// Chooses the ways to each user: the live connections of those who are connected; of the others the devices, by
+/// their vendors, if the push wants notifications at all.
+pub(crate) fn address(
+    push: &Push,
+    contacts: &[Contact],
+    now: Timestamp,
+    serves: impl Fn(Channel) -> bool,
+) -> Addressed {
+    let mut addressed = Addressed::default();
+    for contact in contacts {
+        let low = contact.ordinal.low();
+        for connection in &contact.connections {
+            let token = DeviceToken::new(connection.as_str());
+            addressed.targets.entry(Channel::Ws).or_default().push(Target { low, token, package: None });
+        }
+        if !contact.connections.is_empty() || push.notification.is_none() {
+            continue;
+        }
+        for device in &contact.devices {
+            if device.is_reachable(now) && serves(device.channel) {
+                let target = Target { low, token: device.token.clone(), package: device.package.clone() };
+                addressed.targets.entry(device.channel).or_default().push(target);
+            } else {
+                *addressed.suppressed.entry(device.channel).or_default() += 1;
+            }
+        }
+    }
+    addressed
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeSet;
+
+    use fanfare::domain::{
+        AppId, Audience, ConnectionId, Device, DeviceId, Message, Notification, Ordinal, Platform, PushId, Seq, UserId,
+    };
+
+    use super::*;
+
+    pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    pub(crate) fn a_push() -> Push {
+        Push {
+            id: PushId::from_u128(1),
+            app: AppId::try_from("app").unwrap(),
+            seq: Seq(1),
+            accepted_at: NOW,
+            audience: Audience::Everyone,
+            population: 10,
+            message: Message { sender: "admin".to_owned(), body: serde_json::json!([]), lifetime_secs: 60 },
+            notification: Some(Notification { title: None, text: "hi".to_owned(), ext: None }),
+            task_id: "task".to_owned(),
+        }
+    }
+
+    fn contact(low: u32, connections: &[&str], devices: Vec<Device>) -> Contact {
+        Contact {
+            ordinal: Ordinal(low),
+            user: UserId::try_from("u").unwrap(),
+            devices,
+            connections: connections.iter().map(|id| ConnectionId::try_from(*id).unwrap()).collect::<BTreeSet<_>>(),
+        }
+    }
+
+    fn device(channel: Channel, token: &str) -> Device {
+        Device {
+            id: DeviceId::try_from("d").unwrap(),
+            platform: Platform::Android,
+            channel,
+            token: DeviceToken::new(token),
+            package: None,
+            push_enabled: true,
+            language: None,
+            registered_at: NOW,
+            active_at: NOW,
+        }
+    }
+
+    fn tokens(addressed: &Addressed, channel: Channel) -> Vec<&str> {
+        addressed.targets.get(&channel).into_iter().flatten().map(|target| target.token.expose()).collect()
+    }
+
+    #[test]
+    fn the_connected_are_reached_by_socket_and_the_others_by_vendor() {
+        let contacts = [
+            contact(0, &["c1", "c2"], vec![device(Channel::Apns, "a0")]),
+            contact(1, &[], vec![device(Channel::Apns, "a1"), device(Channel::Fcm, "f1")]),
+            contact(2, &[], vec![]),
+        ];
+        let addressed = address(&a_push(), &contacts, NOW, |_| true);
+        assert_eq!(tokens(&addressed, Channel::Ws), ["c1", "c2"]);
+        assert_eq!(tokens(&addressed, Channel::Apns), ["a1"]);
+        assert_eq!(tokens(&addressed, Channel::Fcm), ["f1"]);
+    }
+
+    #[test]
+    fn without_a_notification_no_vendor_is_used() {
+        let push = Push { notification: None, ..a_push() };
+        let contacts = [contact(1, &[], vec![device(Channel::Apns, "a1")]), contact(2, &["c"], vec![])];
+        let addressed = address(&push, &contacts, NOW, |_| true);
+        assert_eq!(addressed.targets.keys().collect::<Vec<_>>(), [&Channel::Ws]);
+        assert!(addressed.suppressed.is_empty());
+    }
+
+    #[test]
+    fn devices_that_want_no_pushes_or_have_no_sender_are_kept_back_and_counted() {
+        let off = Device { push_enabled: false, ..device(Channel::Apns, "a1") };
+        let contacts = [contact(1, &[], vec![off, device(Channel::Huawei, "h1"), device(Channel::Fcm, "f1")])];
+        let addressed = address(&a_push(), &contacts, NOW, |channel| channel != Channel::Huawei);
+        assert_eq!(tokens(&addressed, Channel::Fcm), ["f1"]);
+        assert_eq!(addressed.suppressed, BTreeMap::from([(Channel::Apns, 1), (Channel::Huawei, 1)]));
+    }
+}

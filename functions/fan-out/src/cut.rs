@@ -1,0 +1,136 @@
+//! Devices become batches: slices of a shard that each fit one queue message.
+
+use std::collections::BTreeMap;
+
+use fanfare::domain::{Channel, Push, Shard, limits};
+use fanfare::queue::{DeliverTask, Destination};
+use fanfare::store::Cuts;
+
+use crate::address::{Addressed, Target};
+
+/// How full a message is made when it is cut. A repeat may find more devices for the same users; with this room they
+/// fit the same message.
+const FILL_BYTES: usize = limits::BATCH_BYTES * 9 / 10;
+/// What surrounds the destinations of a batch.
+const ENVELOPE_BYTES: usize = 1_024;
+
+/// One batch to be: the number of its slice, and its task, whose window is still open.
+pub(crate) struct Slice {
+    pub number: usize,
+    pub task: DeliverTask,
+}
+
+/// Cuts what was addressed. A user's devices on one channel stay together.
+pub(crate) fn cuts(addressed: &Addressed) -> Cuts {
+    let slices = addressed.targets.iter().map(|(channel, targets)| {
+        let mut slices: Vec<(u16, u32)> = Vec::new();
+        let mut bytes = 0;
+        for user in targets.chunk_by(|a, b| a.low == b.low) {
+            let size: usize = user.iter().map(size).sum();
+            match slices.last_mut() {
+                Some((_, count)) if bytes + size <= FILL_BYTES - ENVELOPE_BYTES => {
+                    *count += user.len() as u32;
+                    bytes += size;
+                }
+                _ => {
+                    slices.push((user[0].low, user.len() as u32));
+                    bytes = size;
+                }
+            }
+        }
+        (*channel, slices)
+    });
+    Cuts { slices: slices.collect(), suppressed: addressed.suppressed.clone() }
+}
+
+/// The batches that the cuts make of what was addressed, by channel. On a channel that the cuts do not know,
+/// everything addressed has come since, and finds the push by itself.
+pub(crate) fn slices(push: &Push, shard: Shard, addressed: Addressed, cuts: &Cuts) -> BTreeMap<Channel, Vec<Slice>> {
+    let mut batches: BTreeMap<Channel, Vec<Slice>> = BTreeMap::new();
+    for (channel, targets) in addressed.targets {
+        let Some(cuts) = cuts.slices.get(&channel) else { continue };
+        let number_of = |target: &Target| cuts.partition_point(|(first, _)| *first <= target.low).saturating_sub(1);
+        let batches = batches.entry(channel).or_default();
+        for group in targets.chunk_by(|a, b| number_of(a) == number_of(b)) {
+            let number = number_of(&group[0]);
+            batches.push(Slice { number, task: task(push, shard, channel, number.to_string(), group) });
+        }
+    }
+    batches
+}
+
+/// The task of one batch.
+pub(crate) fn task(push: &Push, shard: Shard, channel: Channel, slice: String, targets: &[Target]) -> DeliverTask {
+    let mut packages: Vec<String> = Vec::new();
+    let to = targets
+        .iter()
+        .map(|target| {
+            let package = target.package.as_ref().and_then(|package| {
+                let known = packages.iter().position(|known| known == package).unwrap_or_else(|| {
+                    packages.push(package.clone());
+                    packages.len() - 1
+                });
+                // Beyond 256 packages in one batch the app's own is meant.
+                u8::try_from(known).ok()
+            });
+            Destination(target.low, target.token.clone(), package)
+        })
+        .collect();
+    DeliverTask { push: push.id, shard, channel, slice, attempt: 0, window: None, packages, to }
+}
+
+/// Bytes that a target takes in a message: at most `[65535,"…",255],`, and its package, were it the only one to name it.
+fn size(target: &Target) -> usize {
+    target.token.expose().len() + 16 + target.package.as_ref().map_or(0, |package| package.len().min(8))
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare::domain::DeviceToken;
+
+    use super::*;
+    use crate::address::tests::a_push;
+
+    fn addressed(count: u16, devices: usize, token_length: usize) -> Addressed {
+        let target = |low| Target {
+            low,
+            token: DeviceToken::new("t".repeat(token_length)),
+            package: Some("com.example.app".to_owned()),
+        };
+        let targets = (0..count).flat_map(|low| std::iter::repeat_n(target(low), devices)).collect();
+        Addressed { targets: BTreeMap::from([(Channel::Fcm, targets)]), ..Addressed::default() }
+    }
+
+    #[test]
+    fn every_device_is_in_one_batch_and_every_batch_fits_a_message() {
+        let all = addressed(3_000, 3, 160);
+        let cuts = cuts(&all);
+        let slices = &slices(&a_push(), Shard(2), all, &cuts)[&Channel::Fcm];
+        assert_eq!(slices.iter().map(|slice| slice.task.to.len()).sum::<usize>(), 9_000);
+        for (number, slice) in slices.iter().enumerate() {
+            assert_eq!(slice.number, number);
+            assert_eq!(slice.task.to.len() as u32, cuts.slices[&Channel::Fcm][number].1);
+            let bytes = serde_json::to_string(&slice.task).unwrap().len();
+            assert!(bytes <= limits::BATCH_BYTES, "{bytes}");
+        }
+        assert!(slices[0].task.to.len() > 250, "messages are filled");
+    }
+
+    #[test]
+    fn a_repeat_that_finds_other_devices_keeps_the_users_of_each_slice() {
+        let cuts = cuts(&addressed(2_000, 1, 160));
+        let again = slices(&a_push(), Shard(0), addressed(2_000, 2, 80), &cuts);
+        for slice in &again[&Channel::Fcm] {
+            let (first, count) = cuts.slices[&Channel::Fcm][slice.number];
+            let lows: Vec<u16> = slice.task.to.iter().map(|to| to.0).collect();
+            assert_eq!((lows[0], lows[lows.len() - 1]), (first, first + count as u16 - 1));
+        }
+    }
+
+    #[test]
+    fn a_users_devices_are_not_parted() {
+        let cuts = cuts(&addressed(2_000, 7, 160));
+        let counts: Vec<u32> = cuts.slices[&Channel::Fcm].iter().map(|(_, count)| *count).collect();
+        assert!(counts.len() > 1 && counts.iter().all(|count| count % 7 == 0), "{counts:?}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Batches leave at their channel's pace: each carries the window that was reserved for it, and waits in the queue
+//! until then. SQS is the timer; nobody sleeps in a paid invocation.
+
+use std::time::Duration;
+
+use fanfare::channel;
+use fanfare::domain::{App, Channel, Push, Shard, Timestamp, limits};
+use fanfare::queue::{Failure, FanOutTask, Resume, Window};
+use tracing::info;
+
+use crate::FanOut;
+use crate::cut::Slice;
+
+/// Slices that share one reservation and one send.
+const SLICES_PER_RESERVATION: usize = 10;
+
+impl FanOut {
+    /// Sends slices of one channel, as far as its pace lets them leave within the longest delay of a queue; what does
+    /// not is left to a task that goes on there. Returns how many batches were sent.
+    pub(crate) async fn send_paced(
+        &self,
+        app: &App,
+        push: &Push,
+        shard: Shard,
+        channel: Channel,
+        slices: Vec<Slice>,
+        resume: Option<&Resume>,
+    ) -> Result<usize, Failure> {
+        let mut rest: &[Slice] = &slices;
+        // What is reserved already is used first.
+        let mut reserved = resume.map(|resume| (resume.window, resume.slices));
+        if let Some(resume) = resume {
+            rest = &rest[rest.partition_point(|slice| slice.number < resume.slice)..];
+        }
+        let mut sent = 0;
+        while let Some(first) = rest.first() {
+            let size = reserved.map_or(SLICES_PER_RESERVATION, |(_, slices)| slices.max(1)).min(rest.len());
+            let (group, after) = rest.split_at(size);
+            let units: u32 = group.iter().map(|slice| units(channel, slice)).sum();
+            let window = match reserved.take() {
+                Some((window, _)) => window,
+                None => self.reserve(app, channel, units).await?,
+            };
+            if wait(window.start, self.clock.now()) > limits::QUEUE_DELAY_SECS {
+                let resume = Resume { channel, slice: first.number, window, slices: group.len() };
+                let task = FanOutTask::Shard { push: push.id, shard, resume: Some(resume) };
+                // A little early, so that the first batch still gets a delay of its own.
+                let delay = Duration::from_secs(limits::QUEUE_DELAY_SECS as u64 - 30);
+                self.queues.fan_out(&[task], delay).await.map_err(Failure::of)?;
+                info!(push.id = %push.id, channel = %channel, shard = shard.0, "The channel is busy: going on later");
+                return Ok(sent);
+            }
+            self.send_group(channel, group, window, units).await?;
+            sent += group.len();
+            rest = after;
+        }
+        Ok(sent)
+    }
+
+    pub(crate) async fn reserve(&self, app: &App, channel: Channel, units: u32) -> Result<Window, Failure> {
+        let (scope, rate) = channel::rate(app, channel);
+        let slot = self.pace.reserve(scope, channel, units, rate, self.clock.now()).await.map_err(Failure::of)?;
+        Ok(Window { start: slot.start, end: slot.end })
+    }
+
+    /// Sends slices together, each with its share of the window.
+    async fn send_group(
+        &self,
+        channel: Channel,
+        group: &[Slice],
+        window: Window,
+        all_units: u32,
+    ) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let length = window.end.millis_since(window.start);
+        let at = |before: u32| window.start.plus_millis(length * i64::from(before) / i64::from(all_units.max(1)));
+        let mut before = 0;
+        let mut tasks = Vec::with_capacity(group.len());
+        for slice in group {
+            let after = before + units(channel, slice);
+            let mut task = slice.task.clone();
+            task.window = Some(Window { start: at(before), end: at(after) });
+            tasks.push((task, Duration::from_secs(wait(at(before), now).max(0) as u64)));
+            before = after;
+        }
+        self.queues.deliver(channel, &tasks).await.map_err(Failure::of)
+    }
+}
+
+/// What a batch takes of its channel's rate, as the vendor counts.
+fn units(channel: Channel, slice: &Slice) -> u32 {
+    channel::units(channel, slice.task.to.len())
+}
+
+/// Whole seconds until a moment; a message that comes early waits for the rest.
+fn wait(until: Timestamp, now: Timestamp) -> i64 {
+    until.millis_since(now).div_euclid(1_000)
+}

@@ -1,0 +1,62 @@
+//! Users whose connections were found gone are offline after all.
+
+use fanfare::domain::{Channel, PushId, Shard, ShardSet};
+use fanfare::queue::Failure;
+use fanfare::store::{BatchKey, Readdressed};
+use tracing::{info, warn};
+
+use crate::FanOut;
+use crate::address::address;
+use crate::cut::{cuts, slices};
+
+/// How often in a row a user is addressed again. One who comes and goes faster than that finds the push by itself.
+const DEPTH: usize = 3;
+
+impl FanOut {
+    /// Addresses users again. Their dead connections are no longer among their contacts: those who have others by now
+    /// get the push there, the rest on their devices.
+    pub(crate) async fn readdress(
+        &self,
+        id: PushId,
+        shard: Shard,
+        slice: String,
+        attempt: u8,
+        places: Vec<u16>,
+    ) -> Result<(), Failure> {
+        let Some(push) = self.pushes.get(id).await.map_err(Failure::of)? else { return Ok(()) };
+        let Some(app) = self.apps.get(&push.app).await.map_err(Failure::of)? else { return Ok(()) };
+        let now = self.clock.now();
+        if !push.is_alive(now) {
+            return Ok(());
+        }
+        if BatchKey::times_readdressed(&slice) >= DEPTH {
+            warn!(push.id = %id, shard = shard.0, "Users of push `{id}` come and go too fast to be addressed again");
+            return Ok(());
+        }
+        let from = BatchKey { push: id, shard, channel: Channel::Ws, slice, attempt };
+        let members: ShardSet = places.into_iter().collect();
+        let contacts = self.contacts.of_members(&push.app, shard, &members).await.map_err(Failure::of)?;
+        let addressed = address(&push, &contacts, now, |channel| self.serves(channel));
+        let cuts = cuts(&addressed);
+        self.ledger.put_readdressed(&from, &Readdressed::from(&cuts), now).await.map_err(Failure::of)?;
+        for (channel, mut slices) in slices(&push, shard, addressed, &cuts) {
+            for slice in &mut slices {
+                slice.task.slice = from.readdressed_slice(slice.number);
+            }
+            let window =
+                self.reserve(&app, channel, slices.iter().map(|slice| slice.task.to.len() as u32).sum()).await?;
+            let tasks: Vec<_> = slices
+                .into_iter()
+                .map(|slice| {
+                    let mut task = slice.task;
+                    task.window = Some(window);
+                    let wait = window.start.millis_since(now).max(0) as u64;
+                    (task, std::time::Duration::from_millis(wait))
+                })
+                .collect();
+            self.queues.deliver(channel, &tasks).await.map_err(Failure::of)?;
+        }
+        info!(push.id = %id, shard = shard.0, users = members.len(), "Addressed {} users again", members.len());
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! What is known of each channel, as data.
+
+use crate::domain::Channel;
+
+/// How a vendor counts its rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateUnit {
+    /// Requests, however many devices each names.
+    Requests,
+    /// Devices (or users, or messages to one device).
+    Devices,
+}
+
+/// What a channel takes, before an app's own settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelFacts {
+    /// Most tokens in one request.
+    pub max_batch: usize,
+    /// What [`default_rate`](Self::default_rate) counts.
+    pub rate_unit: RateUnit,
+    /// Units a second, over all workers, for an app of which nothing else is known.
+    pub default_rate: u32,
+}
+
+/// The facts of a channel: the vendors' smallest published grants, or cautious figures where there are none.
+pub const fn traits(channel: Channel) -> ChannelFacts {
+    use RateUnit::{Devices, Requests};
+    let (max_batch, rate_unit, default_rate) = match channel {
+        // 70 % of 10,000 a second: the account's other APIs live on the same limit.
+        Channel::Ws => (1, Requests, 7_000),
+        // Apple publishes none.
+        Channel::Apns => (1, Requests, 10_000),
+        // 600,000 a minute and project.
+        Channel::Fcm => (1, Requests, 10_000),
+        // The floor of a formula that grows with the app's audience.
+        Channel::Huawei => (1_000, Devices, 6_000),
+        // Shown only in the vendor's console; the least that its sibling grants.
+        Channel::Harmony => (1_000, Devices, 6_000),
+        // The batch size stands in no official text.
+        Channel::Honor => (1_000, Devices, 3_000),
+        // For fewer than 100,000 active devices.
+        Channel::Xiaomi => (1_000, Requests, 500),
+        // For fewer than ten million installations.
+        Channel::Oppo => (1_000, Devices, 5_000),
+        // For fewer than five million users.
+        Channel::Vivo => (1_000, Devices, 3_000),
+        Channel::Meizu => (100, Requests, 200),
+        // Push services publish none.
+        Channel::Webpush => (1, Requests, 1_000),
+    };
+    ChannelFacts { max_batch, rate_unit, default_rate }
+}

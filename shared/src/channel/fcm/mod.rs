@@ -1,0 +1,170 @@
+//! Firebase Cloud Messaging, HTTP v1: one device a request, with an access token of the project's service account.
+
+mod answer;
+mod credential;
+mod payload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, StatusCode, Uri, header};
+use http_body_util::Full;
+use rustls::ClientConfig;
+use tracing::debug;
+
+use futures::FutureExt;
+
+use crate::domain::{FcmCredentials, Outcome};
+use crate::runtime::Clock;
+
+use super::Target;
+use super::batch::Batch;
+use super::http2::{Answer, Pool, Settings, Site, shown};
+use super::pace::Pace;
+use answer::Refusal;
+use credential::{AccessToken, Account, Accounts};
+use payload::Payload;
+
+/// Google grants 100 streams a connection: ten of them, at 100 ms an answer, are a project's whole quota of 10,000
+/// messages a second.
+const SETTINGS: Settings = Settings {
+    connections: 10,
+    streams: 100,
+    connect_timeout: Duration::from_secs(3),
+    request_timeout: Duration::from_secs(8),
+    proves: None,
+};
+
+/// Why a batch cannot be sent.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the push has no notification")]
+    NoNotification,
+    #[error("the payload has {0} bytes, more than FCM takes")]
+    TooLarge(usize),
+    #[error("the endpoint, the project or the key cannot be used")]
+    Settings,
+}
+
+impl Error {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+            Self::Settings => Outcome::Config,
+        }
+    }
+}
+
+/// Sends to devices with Google's services.
+pub(super) struct Sender {
+    pool: Arc<Pool>,
+    accounts: Accounts,
+}
+
+impl Sender {
+    pub(super) fn new(tls: Arc<ClientConfig>, clock: Clock) -> Self {
+        Self::with_settings(tls, clock, SETTINGS)
+    }
+
+    fn with_settings(tls: Arc<ClientConfig>, clock: Clock, settings: Settings) -> Self {
+        let pool = Arc::new(Pool::new(tls, settings, clock.clone()));
+        Self { accounts: Accounts::new(pool.clone(), clock), pool }
+    }
+
+    /// One outcome for each target of the batch.
+    pub(super) async fn send(&self, credentials: &FcmCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
+        match Job::new(self, credentials, batch) {
+            Ok(job) => batch.each(self.pool.concurrency(), |target| job.send(target).boxed()).await,
+            Err(error) => {
+                debug!(channel = "fcm", push.id = %batch.push.id, "Nothing sent: {error}");
+                batch.all(&error.outcome())
+            }
+        }
+    }
+}
+
+/// What all requests of a batch have in common.
+struct Job<'a> {
+    pool: &'a Pool,
+    batch: &'a Batch<'a>,
+    site: Site,
+    uri: Uri,
+    account: Arc<Account>,
+    pace: Pace,
+    payload: Payload<'a>,
+}
+
+impl<'a> Job<'a> {
+    fn new(sender: &'a Sender, credentials: &'a FcmCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+        let project = &credentials.service_account.project_id;
+        // A project id goes into a path: nothing in it may lead elsewhere.
+        if project.is_empty() || !project.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)) {
+            return Err(Error::Settings);
+        }
+        let endpoint = credentials.endpoint.trim_end_matches('/');
+        let uri: Uri =
+            format!("{endpoint}/v1/projects/{project}/messages:send").parse().map_err(|_| Error::Settings)?;
+        Ok(Self {
+            pool: &sender.pool,
+            batch,
+            site: Site::new(&uri, "").map_err(|_| Error::Settings)?,
+            uri,
+            account: sender.accounts.of(&credentials.service_account).map_err(|_| Error::Settings)?,
+            pace: Pace::new(batch.rate),
+            payload: Payload::new(batch.push)?,
+        })
+    }
+
+    /// Sends to one device.
+    async fn send(&self, target: &Target) -> Outcome {
+        match self.send_with_a_fresh_token(target).await {
+            Ok(()) => Outcome::Delivered,
+            Err(refusal) => refusal.outcome(),
+        }
+    }
+
+    async fn send_with_a_fresh_token(&self, target: &Target) -> Result<(), Refusal> {
+        let token = self.account.token(None).await?;
+        match self.try_send(target, &token).await {
+            Err(Refusal::Unauthenticated) => {
+                let newer = self.account.token(Some(&token)).await?;
+                self.try_send(target, &newer).await
+            }
+            result => result,
+        }
+    }
+
+    async fn try_send(&self, target: &Target, token: &AccessToken) -> Result<(), Refusal> {
+        if !self.batch.is_alive() {
+            return Err(Refusal::Late);
+        }
+        let body = self.payload.body(&target.token, self.batch.remaining_secs());
+        let request = Request::post(self.uri.clone())
+            .header(header::AUTHORIZATION, token.header())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|_| Refusal::Forbidden)?;
+        let answer = self.pool.send(&self.site, &self.pace, request).await?;
+        self.judge(&answer)
+    }
+
+    fn judge(&self, answer: &Answer) -> Result<(), Refusal> {
+        let refusal = match answer::refusal(answer.status, &answer.body, answer.retry_after) {
+            None => return Ok(()),
+            Some(refusal) => refusal,
+        };
+        if answer.status != StatusCode::NOT_FOUND || !matches!(refusal, Refusal::Unregistered) {
+            debug!(
+                channel = "fcm",
+                push.id = %self.batch.push.id,
+                status = answer.status.as_u16(),
+                reason = shown(&answer::reason(&answer.body)),
+                "FCM refused a message"
+            );
+        }
+        Err(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests;

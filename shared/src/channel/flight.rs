@@ -1,0 +1,82 @@
+//! One value that many want and one fetches.
+
+use std::sync::{Mutex, PoisonError};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+
+/// A value that is expensive to have, such as a connection or an access token.
+///
+/// Whoever finds it missing starts the fetch, and everyone who comes before that ends waits for the same one: a crowd
+/// causes one request, and shares its failure too. A failure is not kept: who comes after it starts anew.
+pub(super) struct Flight<T, E> {
+    current: Mutex<Option<Fetch<T, E>>>,
+}
+
+type Fetch<T, E> = Shared<BoxFuture<'static, Result<T, E>>>;
+
+impl<T: Clone, E: Clone> Flight<T, E> {
+    pub(super) fn new() -> Self {
+        Self { current: Mutex::new(None) }
+    }
+
+    /// The value, if it is `usable` or on its way, or else what `fetch` brings.
+    pub(super) async fn get(
+        &self,
+        usable: impl Fn(&T) -> bool,
+        fetch: impl FnOnce() -> BoxFuture<'static, Result<T, E>>,
+    ) -> Result<T, E> {
+        let fetching = {
+            // Nothing can panic while it is held, and if something did, the value would still be whole.
+            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = current.take().filter(|fetching| match fetching.peek() {
+                None => true,
+                Some(Ok(value)) => usable(value),
+                Some(Err(_)) => false,
+            });
+            current.insert(kept.unwrap_or_else(|| fetch().shared())).clone()
+        };
+        fetching.await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn counted(count: &Arc<AtomicU32>, fail: bool) -> BoxFuture<'static, Result<u32, u32>> {
+        let count = count.clone();
+        async move {
+            tokio::task::yield_now().await;
+            let n = count.fetch_add(1, Ordering::Relaxed) + 1;
+            if fail { Err(n) } else { Ok(n) }
+        }
+        .boxed()
+    }
+
+    #[tokio::test]
+    async fn a_crowd_causes_one_fetch() {
+        let (flight, count) = (Flight::new(), Arc::new(AtomicU32::new(0)));
+        let crowd = (0..50).map(|_| flight.get(|_| true, || counted(&count, false)));
+        assert_eq!(futures::future::join_all(crowd).await, vec![Ok(1); 50]);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_shares_a_failure_and_the_next_tries_anew() {
+        let (flight, count) = (Flight::new(), Arc::new(AtomicU32::new(0)));
+        let crowd = (0..50).map(|_| flight.get(|_| true, || counted(&count, true)));
+        assert_eq!(futures::future::join_all(crowd).await, vec![Err(1); 50]);
+        assert_eq!(flight.get(|_| true, || counted(&count, false)).await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn an_unusable_value_is_replaced() {
+        let (flight, count) = (Flight::new(), Arc::new(AtomicU32::new(0)));
+        assert_eq!(flight.get(|_| true, || counted(&count, false)).await, Ok(1));
+        assert_eq!(flight.get(|_| true, || counted(&count, false)).await, Ok(1));
+        assert_eq!(flight.get(|&n| n != 1, || counted(&count, false)).await, Ok(2));
+    }
+}

@@ -1,0 +1,175 @@
+//! Kept HTTP/2 connections, several to a host.
+//!
+//! A vendor that takes one token a request is limited by streams over latency, so a batch needs several connections
+//! with many streams each, kept open from batch to batch. Between batches the environment may be frozen, and the
+//! connections die unseen; so a request that certainly was not processed is sent once more on a new one.
+
+mod answer;
+mod connect;
+mod connection;
+mod failure;
+mod site;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use tokio_rustls::rustls::ClientConfig;
+
+use super::flight::Flight;
+use super::pace::Pace;
+use crate::runtime::Clock;
+
+pub(super) use answer::{Answer, shown};
+pub use connect::TlsError;
+pub(super) use connect::{client_config, native_roots};
+use connection::Connection;
+pub(super) use failure::Failure;
+pub(super) use site::Site;
+
+/// How a vendor wants to be spoken to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    /// Most connections to a site.
+    pub(super) connections: usize,
+    /// Most requests under way on a connection; the peer may allow fewer, and is obeyed.
+    pub(super) streams: usize,
+    /// Limit for TCP and TLS together.
+    pub(super) connect_timeout: Duration,
+    /// Limit for a request, from its leaving to the end of its answer; and, before that, for having a free stream.
+    pub(super) request_timeout: Duration,
+    /// For vendors that allow one stream until they have accepted a credential on it: the answers that say they have.
+    pub(super) proves: Option<fn(StatusCode) -> bool>,
+}
+
+impl Settings {
+    /// How many requests can be under way to a site.
+    pub(super) fn concurrency(&self) -> usize {
+        self.connections * self.streams
+    }
+}
+
+/// Connections to any number of sites.
+pub(super) struct Pool {
+    tls: Arc<ClientConfig>,
+    settings: Settings,
+    clock: Clock,
+    sites: Mutex<HashMap<Site, Arc<[Line]>>>,
+}
+
+/// A place for one connection.
+struct Line {
+    connection: Flight<Arc<Connection>, Failure>,
+    load: AtomicUsize,
+}
+
+impl Pool {
+    pub(super) fn new(tls: Arc<ClientConfig>, settings: Settings, clock: Clock) -> Self {
+        Self { tls, settings, clock, sites: Mutex::new(HashMap::new()) }
+    }
+
+    /// How many requests can be under way to a site.
+    pub(super) fn concurrency(&self) -> usize {
+        self.settings.concurrency()
+    }
+
+    /// Sends a request as soon as it is its turn, and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept an answer from coming. What certainly was not processed was sent twice before.
+    pub(super) async fn send(
+        &self,
+        site: &Site,
+        pace: &Pace,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, Failure> {
+        let lines = self.lines(site);
+        match self.try_send(site, &lines, pace, request.clone()).await {
+            Err(failure) if failure.is_unprocessed() => self.try_send(site, &lines, pace, request).await,
+            result => result,
+        }
+    }
+
+    async fn try_send(
+        &self,
+        site: &Site,
+        lines: &[Line],
+        pace: &Pace,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, Failure> {
+        let line = least_filled(lines, self.settings.streams);
+        let _loaded = Loaded::onto(line);
+        let stream = async {
+            let connection = self.connection(site, line).await?;
+            connection.stream().await
+        };
+        // While it waits for its turn no limit runs: how long that is, the caller's rate says.
+        let stream = tokio::time::timeout(self.settings.request_timeout, stream).await.map_err(|_| Failure::Busy)??;
+        pace.turn().await;
+        let answer = stream.send(request, self.settings.request_timeout, &self.clock).await?;
+        if self.settings.proves.is_some_and(|proves| proves(answer.status)) {
+            answer.connection().open_up();
+        }
+        Ok(answer)
+    }
+
+    /// The line's connection, or a new one.
+    async fn connection(&self, site: &Site, line: &Line) -> Result<Arc<Connection>, Failure> {
+        let connection = self.kept_or_new(site, line).await?;
+        if !connection.is_rested(self.clock.now()) {
+            return Ok(connection);
+        }
+        // After a pause, whatever the peer did meanwhile lies unread in the socket: let the connection read it first.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.kept_or_new(site, line).await
+    }
+
+    async fn kept_or_new(&self, site: &Site, line: &Line) -> Result<Arc<Connection>, Failure> {
+        let now = self.clock.now();
+        let connect = || Connection::open(site.clone(), self.tls.clone(), self.settings, self.clock.clone()).boxed();
+        line.connection.get(|connection| connection.is_usable(now), connect).await
+    }
+
+    fn lines(&self, site: &Site) -> Arc<[Line]> {
+        let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lines) = sites.get(site) {
+            return lines.clone();
+        }
+        let line = |_| Line { connection: Flight::new(), load: AtomicUsize::new(0) };
+        let lines: Arc<[Line]> = (0..self.settings.connections.max(1)).map(line).collect();
+        sites.insert(site.clone(), lines.clone());
+        lines
+    }
+}
+
+/// The first line with room, so that a small batch opens one connection; when all are full, the least loaded.
+fn least_filled(lines: &[Line], streams: usize) -> &Line {
+    let load = |line: &Line| line.load.load(Ordering::Relaxed);
+    let with_room = lines.iter().find(|line| load(line) < streams);
+    with_room.or_else(|| lines.iter().min_by_key(|line| load(line))).unwrap_or(&lines[0])
+}
+
+/// Counts a request on a line for as long as it lives.
+struct Loaded<'a>(&'a Line);
+
+impl<'a> Loaded<'a> {
+    fn onto(line: &'a Line) -> Self {
+        line.load.fetch_add(1, Ordering::Relaxed);
+        Self(line)
+    }
+}
+
+impl Drop for Loaded<'_> {
+    fn drop(&mut self) {
+        self.0.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! The ways out to devices: one folder a vendor, with the same files in each, and one [`Senders::send`] for all.
+//!
+//! | file | says |
+//! |---|---|
+//! | `mod.rs` | how a batch is sent |
+//! | `credential.rs` | how we prove who we are |
+//! | `payload.rs` | what a push looks like on the wire |
+//! | `answer.rs` | what the vendor's answers mean, as an [`Outcome`] |
+//!
+//! Whatever happens, every target has exactly one outcome, and nothing is believed of a token that the vendor did not
+//! say. Whether an [`Outcome::InvalidToken`] may be acted on is the [`breaker`]'s to decide.
+
+mod apns;
+mod batch;
+pub mod breaker;
+mod facts;
+mod fcm;
+mod flight;
+mod http2;
+mod pace;
+mod rate;
+#[cfg(test)]
+mod testkit;
+pub mod ws;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::domain::{App, Channel, Channels, DeviceToken, Outcome, Push};
+use crate::runtime::Clock;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use batch::Batch;
+pub use breaker::Breaker;
+pub use facts::{ChannelFacts, RateUnit, traits};
+pub use http2::TlsError;
+pub use rate::{rate, units};
+
+/// Why the senders could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Without TLS no vendor can be reached.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsError),
+}
+
+/// One device to send to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The vendor's address of it; for [`Channel::Ws`] the id of the connection.
+    pub token: DeviceToken,
+    /// The app package that registered the token, where that is known.
+    pub package: Option<String>,
+}
+
+/// Everything that sends. Built once an environment, because it keeps connections and credentials warm; clones share
+/// them.
+#[derive(Clone)]
+pub struct Senders {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    clock: Clock,
+    apns: apns::Sender,
+    fcm: fcm::Sender,
+    ws: Option<ws::Sender>,
+}
+
+impl Senders {
+    /// Senders that trust the certificates of the machine, or of `SSL_CERT_FILE`.
+    ///
+    /// `connections` is the client of the WebSocket API; a function that sends to vendors only has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tls`] when no trusted certificate is found.
+    pub fn new(clock: Clock, connections: Option<aws_sdk_apigatewaymanagement::Client>) -> Result<Self, Error> {
+        let tls = http2::client_config(http2::native_roots()?)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                apns: apns::Sender::new(tls.clone(), clock.clone()),
+                fcm: fcm::Sender::new(tls, clock.clone()),
+                ws: connections.map(ws::Sender::new),
+                clock,
+            }),
+        })
+    }
+
+    /// Sends a push to a batch of targets: exactly one outcome for each, in their order.
+    ///
+    /// No more than `rate` requests are started in any second, those for second tries included. A channel that has no
+    /// sender, or for which the app has no credential, is [`Outcome::Config`] for all. Once the push is past its
+    /// deadline nothing more of it leaves, and the rest is [`Outcome::Transient`]: the caller, who knows the deadline
+    /// too, counts it as expired.
+    pub fn send<'a>(
+        &'a self,
+        channel: Channel,
+        app: &'a App,
+        push: &'a Push,
+        targets: &'a [Target],
+        rate: u32,
+    ) -> BoxFuture<'a, Vec<Outcome>> {
+        // Boxed where its lifetimes are known: a caller that spawns could not prove it `Send` otherwise.
+        let batch = Batch { push, targets, clock: &self.inner.clock, rate: rate.max(1) };
+        async move {
+            match (channel, &self.inner.ws, &app.channels) {
+                (Channel::Ws, Some(ws), _) => ws.send(&batch).await,
+                (Channel::Apns, _, Channels { apns: Some(credentials), .. }) => {
+                    self.inner.apns.send(credentials, &batch).await
+                }
+                (Channel::Fcm, _, Channels { fcm: Some(credentials), .. }) => {
+                    self.inner.fcm.send(credentials, &batch).await
+                }
+                _ => batch.all(&Outcome::Config),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl fmt::Debug for Senders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Senders").finish_non_exhaustive()
+    }
+}

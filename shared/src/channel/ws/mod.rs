@@ -1,0 +1,93 @@
+//! Live sockets, by API Gateway's `@connections`.
+
+mod answer;
+mod payload;
+mod socket;
+
+use std::time::Duration;
+
+pub use aws_sdk_apigatewaymanagement::Client;
+use aws_sdk_apigatewaymanagement::config::Config;
+use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
+use aws_sdk_apigatewaymanagement::primitives::Blob;
+
+use futures::FutureExt;
+
+use crate::domain::Outcome;
+
+use super::Target;
+use super::batch::Batch;
+use super::pace::Pace;
+use answer::Refusal;
+pub use payload::frame;
+pub use socket::{PostError, Sockets};
+
+/// Posts under way at a time. At 20 ms each, the account's whole limit of 10,000 a second would take twice as many; the
+/// limit is shared with every other API of the account.
+const CONCURRENCY: usize = 100;
+
+/// A connection answers "gone" until its `$connect` has returned. This much later it has.
+const NEWBORN: Duration = Duration::from_millis(200);
+
+/// Writes to sockets.
+pub(super) struct Sender {
+    client: Client,
+}
+
+impl Sender {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// One outcome for each connection of the batch.
+    pub(super) async fn send(&self, batch: &Batch<'_>) -> Vec<Outcome> {
+        let job = Job {
+            client: &self.client,
+            batch,
+            pace: Pace::new(batch.rate),
+            frame: Blob::new(frame(batch.push).into_bytes()),
+        };
+        batch.each(CONCURRENCY, |target| job.send(target).boxed()).await
+    }
+}
+
+struct Job<'a> {
+    client: &'a Client,
+    batch: &'a Batch<'a>,
+    pace: Pace,
+    frame: Blob,
+}
+
+impl Job<'_> {
+    async fn send(&self, target: &Target) -> Outcome {
+        match self.try_send(target).await {
+            Ok(()) => Outcome::Delivered,
+            Err(Refusal::Gone) => {
+                tokio::time::sleep(NEWBORN).await;
+                self.try_send(target).await.map_or_else(Refusal::outcome, |()| Outcome::Delivered)
+            }
+            Err(refusal) => refusal.outcome(),
+        }
+    }
+
+    async fn try_send(&self, target: &Target) -> Result<(), Refusal> {
+        self.pace.turn().await;
+        if !self.batch.is_alive() {
+            return Err(Refusal::Late);
+        }
+        self.client
+            .post_to_connection()
+            .connection_id(target.token.expose())
+            .data(self.frame.clone())
+            .customize()
+            // Tries of the SDK's own would take no turn.
+            .config_override(Config::builder().retry_config(RetryConfig::disabled()))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| answer::refusal(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! Accepted is accepted, whatever dies.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{a_stack, text};
+
+#[tokio::test]
+async fn a_push_whose_intake_is_killed_before_it_enqueues_arrives_once() {
+    let stack = a_stack().await;
+    let mut socket = stack.socket("anne", "phone").await;
+    let kill = json!({"kill": [{"function": "push-intake", "service": "sqs", "operation": "SendMessage", "nth": 1,
+        "when": "before"}]});
+    stack.local(Method::PUT, "faults", Some(kill)).await;
+
+    // The caller sees a failure, and repeats what it asked.
+    let push = json!({"MsgRandom": 1, "MsgLifeTime": 600, "MsgBody": text("hi")});
+    let client = reqwest::Client::new();
+    let url = stack.server_url("all_member_push/im_push");
+    let killed = client.post(&url).body(push.to_string()).send().await.unwrap();
+    assert!(killed.status().is_server_error(), "{}", killed.status());
+    stack.local(Method::PUT, "faults", Some(json!({}))).await;
+    assert_eq!(stack.ok("all_member_push/im_push", push.clone()).await["ErrorCode"], 0, "told as the first time");
+    stack.idle().await;
+    assert_eq!(socket.hear_within(Duration::from_millis(300)).await, None, "nothing has started it yet");
+
+    stack.advance(61).await;
+    assert_eq!(socket.hear().await["body"], text("hi"));
+    stack.idle().await;
+    stack.advance(600).await;
+    stack.idle().await;
+    assert_eq!(socket.hear_within(Duration::from_millis(300)).await, None, "it came twice");
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_as_the_first_time_and_a_hurried_push_refused() {
+    let stack = a_stack().await;
+    let mut socket = stack.socket("anne", "phone").await;
+    let push = json!({"MsgRandom": 7, "MsgLifeTime": 600, "MsgBody": text("hi")});
+    let first = stack.ok("all_member_push/im_push", push.clone()).await;
+    assert_eq!(stack.ok("all_member_push/im_push", push).await["TaskId"], first["TaskId"]);
+    let other = json!({"MsgRandom": 8, "MsgLifeTime": 600, "MsgBody": text("ho")});
+    assert_eq!(stack.call("all_member_push/im_push", other.clone()).await["ErrorCode"], 90024);
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    stack.ok("all_member_push/im_push", other).await;
+    let mut bodies = vec![socket.hear().await["body"].clone(), socket.hear().await["body"].clone()];
+    bodies.sort_by_key(ToString::to_string);
+    assert_eq!(bodies, [text("hi"), text("ho")]);
+    stack.idle().await;
+    assert_eq!(socket.hear_within(Duration::from_millis(300)).await, None);
+}
+
+#[tokio::test]
+async fn of_fifty_simultaneous_pushes_one_passes() {
+    let stack = a_stack().await;
+    let push = |random: u32| json!({"MsgRandom": random, "MsgBody": text("hi")});
+    let calls = (0..50).map(|random| stack.call("all_member_push/im_push", push(random)));
+    let codes: Vec<_> = futures::future::join_all(calls).await.iter().map(|answer| answer["ErrorCode"].clone()).collect();
+    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == 90024).count(), 49, "{codes:?}");
+}
