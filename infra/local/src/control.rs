@@ -21,7 +21,7 @@ use crate::logs::Logs;
 use crate::mapping::Mapping;
 use crate::scheduler::Scheduler;
 use crate::sqs::{Depth, Sqs};
-use crate::template::Queue;
+use crate::template::{Queue, Table};
 use crate::usage::Usage;
 
 /// How often `idle` looks.
@@ -52,6 +52,8 @@ pub struct Control {
     pub sqs: Sqs,
     /// The template's queues.
     pub queues: Vec<Queue>,
+    /// The template's tables.
+    pub tables: Vec<Table>,
 }
 
 impl Control {
@@ -61,6 +63,7 @@ impl Control {
             .route("/usage", get(usage).delete(reset_usage))
             .route("/functions", get(functions))
             .route("/queues", get(queues))
+            .route("/endpoints", get(endpoints))
             .route("/faults", get(faults).put(set_faults))
             .route("/clock", get(clock).post(advance))
             .route("/logs", get(logs))
@@ -93,6 +96,13 @@ async fn queues(State(stack): Stack) -> Response {
         depths.insert(queue.id.as_str(), stack.sqs.depth(&queue.name).await.unwrap_or_default());
     }
     Json(depths).into_response()
+}
+
+/// Where the SDK finds what the functions work on, so that its items and messages can be looked at.
+async fn endpoints(State(stack): Stack) -> Response {
+    let tables: BTreeMap<&str, &str> =
+        stack.tables.iter().map(|table| (table.id.as_str(), table.name.as_str())).collect();
+    Json(json!({"dynamodb": stack.dynamodb.url(), "sqs": stack.sqs.url(), "tables": tables})).into_response()
 }
 
 async fn faults(State(stack): Stack) -> Response {

@@ -150,6 +150,7 @@ impl Stack {
             dynamodb,
             sqs,
             queues: template.queues.clone(),
+            tables: template.tables.clone(),
         };
         let mut router = Router::new().nest("/_local", control.router(vendors.routes()));
         if let Some(api) = template.socket {
