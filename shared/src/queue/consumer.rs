@@ -17,6 +17,9 @@ pub enum Failure {
     /// Another environment is at it: nothing is wrong.
     #[error("another environment has it")]
     Held,
+    /// It is another queue's task: it goes to the dead letters, for a person to see.
+    #[error("the task belongs into another queue")]
+    Misrouted,
     /// Something failed on which it depends.
     #[error(transparent)]
     Failed(#[from] Box<dyn std::error::Error + Send + Sync>),

@@ -13,7 +13,10 @@ use crate::domain::{Channel, PushId, Shard, Tally, Timestamp, limits};
 
 use super::error::condition_failed;
 use super::item::{self, Item, b, bytes, n, number, s, text};
-use super::{StoreError, keys};
+use super::{Cuts, StoreError, keys};
+
+/// What the slices of users addressed again begin with, before the slice they come from.
+const AGAIN: char = 'r';
 
 /// Which batch: one slice of one shard of a push, through one channel, at its n-th attempt.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -34,6 +37,16 @@ impl BatchKey {
     /// The batch of what is to be tried again.
     pub fn next_attempt(&self) -> Self {
         Self { attempt: self.attempt + 1, ..self.clone() }
+    }
+
+    /// The slice, of the given number, of its users who are addressed again.
+    pub fn readdressed_slice(&self, number: usize) -> String {
+        format!("{AGAIN}{}.{}.{number}", self.slice, self.attempt)
+    }
+
+    /// How often in a row the users of a slice were addressed again.
+    pub fn times_readdressed(slice: &str) -> usize {
+        slice.chars().filter(|character| *character == AGAIN).count()
     }
 }
 
@@ -79,10 +92,20 @@ pub enum Lease {
 /// Users addressed again after their connections were found gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Readdressed {
-    /// Devices they are targeted at now, by channel.
-    pub targets: BTreeMap<Channel, u32>,
+    /// How many devices each slice had, by channel.
+    pub slices: BTreeMap<Channel, Vec<u32>>,
     /// Devices kept back, by channel.
     pub suppressed: BTreeMap<Channel, u32>,
+}
+
+impl From<&Cuts> for Readdressed {
+    fn from(cuts: &Cuts) -> Self {
+        let counts = |slices: &Vec<(u16, u32)>| slices.iter().map(|(_, count)| *count).collect();
+        Self {
+            slices: cuts.slices.iter().map(|(channel, slices)| (*channel, counts(slices))).collect(),
+            suppressed: cuts.suppressed.clone(),
+        }
+    }
 }
 
 /// Reads and writes the ledger.
@@ -197,21 +220,22 @@ impl LedgerStore {
         items
             .iter()
             .map(|item| {
-                let key = text(item, "sk").and_then(|sk| parse_key(push, shard, sk));
+                let key = text(item, "sk").and_then(|sk| parse_key(push, shard, sk.strip_prefix("batch#")?));
                 Ok((key.ok_or_else(|| StoreError::corrupt("batch", "no key"))?, read(item)?))
             })
             .collect()
     }
 
     /// All users of one shard of a push who were addressed again, strongly consistent.
-    pub async fn readdressed(&self, push: PushId, shard: Shard) -> Result<Vec<Readdressed>, StoreError> {
+    pub async fn readdressed(&self, push: PushId, shard: Shard) -> Result<Vec<(BatchKey, Readdressed)>, StoreError> {
         let pk = keys::ledger(push, shard);
         let items = item::query(&self.client, &self.table, &pk, "readdressed#", "readdressed#~").await?;
         items
             .iter()
             .map(|item| {
+                let from = text(item, "sk").and_then(|sk| parse_key(push, shard, sk.strip_prefix("readdressed#")?));
                 let document = text(item, "r").and_then(|document| serde_json::from_str(document).ok());
-                document.ok_or_else(|| StoreError::corrupt("readdressed", "not whole"))
+                from.zip(document).ok_or_else(|| StoreError::corrupt("readdressed", "not whole"))
             })
             .collect()
     }
@@ -223,8 +247,8 @@ fn read(item: &Item) -> Result<Record, StoreError> {
     Ok(Record { targets: number(item, "n").ok_or_else(corrupt)?, done })
 }
 
-fn parse_key(push: PushId, shard: Shard, sk: &str) -> Option<BatchKey> {
-    let (channel, rest) = sk.strip_prefix("batch#")?.split_once('#')?;
+fn parse_key(push: PushId, shard: Shard, name: &str) -> Option<BatchKey> {
+    let (channel, rest) = name.split_once('#')?;
     let (slice, attempt) = rest.rsplit_once('#')?;
     Some(BatchKey {
         push,

@@ -3,6 +3,7 @@
 //! Keys are built in [`keys`] and nowhere else. TTL deletion is late by up to days, so whoever cares about
 //! an item's end compares `expires_at` with the clock.
 
+mod account;
 mod acks;
 mod apps;
 mod connections;
@@ -21,6 +22,7 @@ mod pushes;
 mod snapshots;
 mod users;
 
+pub use account::{Account, AccountStore};
 pub use acks::{AckStore, Acknowledged};
 pub use apps::AppStore;
 pub use connections::{Connection, ConnectionStore};
