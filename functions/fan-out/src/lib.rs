@@ -1,6 +1,89 @@
-//! The `fan-out` function.
+//! The `fan-out` function: turns a push into tasks for its shards, and a shard into batches for each channel.
+//!
+//! Every step can be repeated. A snapshot and its cuts are written once and read from then on, so a task that comes
+//! twice makes the same batches, and the ledger knows those that were sent.
+
+mod address;
+mod cut;
+mod pace;
+mod readdress;
+mod shard;
+mod spread;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use fanfare::domain::Channel;
+use fanfare::queue::{self, Failure, FanOutTask, Queues, Urls, consume};
+use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
+use fanfare::runtime::{Clock, aws, telemetry};
+use fanfare::store::{
+    self, AppStore, ContactStore, DueStore, IndexStore, LedgerStore, PaceStore, PushStore, SnapshotStore,
+};
+use lambda_runtime::{LambdaEvent, service_fn};
+
+/// What the function works with. Clones share connections and what is remembered.
+#[derive(Clone)]
+struct FanOut {
+    apps: AppStore,
+    clock: Clock,
+    contacts: ContactStore,
+    due: DueStore,
+    index: IndexStore,
+    ledger: LedgerStore,
+    pace: PaceStore,
+    pushes: PushStore,
+    queues: Queues,
+    snapshots: SnapshotStore,
+}
 
 /// Runs the function until the platform ends it.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
-    std::future::ready(Ok(())).await
+    telemetry::init();
+    let fan_out = FanOut::new(&Environment).await?;
+    lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<SqsEvent>| {
+        let fan_out = fan_out.clone();
+        async move {
+            let handle = |task: FanOutTask| {
+                let fan_out = fan_out.clone();
+                async move { fan_out.handle(task).await }
+            };
+            Ok::<_, lambda_runtime::Error>(consume(event.payload, handle).await)
+        }
+    }))
+    .await
+}
+
+impl FanOut {
+    async fn new(lookup: &impl Lookup) -> Result<Self, ConfigError> {
+        let tables = Tables::from_lookup(lookup)?;
+        let urls = Urls::from_lookup(lookup)?;
+        let config = aws::config().await;
+        let client = store::Client::new(&config);
+        Ok(Self {
+            apps: AppStore::new(client.clone(), tables.apps),
+            clock: Clock::from_lookup(lookup),
+            contacts: ContactStore::new(client.clone(), &tables.audience),
+            due: DueStore::new(client.clone(), &tables.pushes),
+            index: IndexStore::new(client.clone(), &tables.audience),
+            ledger: LedgerStore::new(client.clone(), &tables.pushes),
+            pace: PaceStore::new(client.clone(), &tables.pushes),
+            pushes: PushStore::new(client.clone(), &tables.pushes),
+            queues: Queues::new(queue::Client::new(&config), urls),
+            snapshots: SnapshotStore::new(client, &tables.pushes),
+        })
+    }
+
+    async fn handle(&self, task: FanOutTask) -> Result<(), Failure> {
+        match task {
+            FanOutTask::Spread { push } => self.spread(push).await,
+            FanOutTask::Shard { push, shard, resume } => self.shard(push, shard, resume).await,
+            FanOutTask::Readdress { push, shard, slice, attempt, places } => {
+                self.readdress(push, shard, slice, attempt, places).await
+            }
+        }
+    }
+
+    /// Whether there is a way out of this kind at all.
+    fn serves(&self, channel: Channel) -> bool {
+        self.queues.serves(channel)
+    }
 }
