@@ -1,6 +1,82 @@
-//! The `deliver` function.
+//! The `deliver` function: sends batches through one channel, and records what came of each device. Deployed once a
+//! channel.
+
+mod admit;
+mod batch;
+mod settle;
+
+use std::sync::Arc;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use fanfare::channel::{Breaker, Senders};
+use fanfare::domain::{Channel, Timestamp};
+use fanfare::queue::{self, DeliverTask, Queues, Urls, consume};
+use fanfare::runtime::config::{Environment, Lookup, Tables, parsed};
+use fanfare::runtime::{Clock, aws, telemetry};
+use fanfare::store::{self, AppStore, ConnectionStore, ContactStore, LedgerStore, PaceStore, PushStore};
+use lambda_runtime::{LambdaEvent, service_fn};
+
+/// What the function works with. Clones share connections and what is remembered.
+#[derive(Clone)]
+struct Deliver {
+    apps: AppStore,
+    breaker: Arc<Breaker>,
+    channel: Channel,
+    clock: Clock,
+    connections: ConnectionStore,
+    contacts: ContactStore,
+    ledger: LedgerStore,
+    pace: PaceStore,
+    pushes: PushStore,
+    queues: Queues,
+    senders: Senders,
+}
 
 /// Runs the function until the platform ends it.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
-    std::future::ready(Ok(())).await
+    telemetry::init();
+    let deliver = Deliver::new(&Environment).await?;
+    lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<SqsEvent>| {
+        let deliver = deliver.clone();
+        async move {
+            let deadline = deliver.deadline(event.context.deadline);
+            let handle = |task: DeliverTask| {
+                let deliver = deliver.clone();
+                async move { deliver.batch(task, deadline).await }
+            };
+            Ok::<_, lambda_runtime::Error>(consume(event.payload, handle).await)
+        }
+    }))
+    .await
+}
+
+impl Deliver {
+    async fn new(lookup: &impl Lookup) -> Result<Self, lambda_runtime::Error> {
+        let tables = Tables::from_lookup(lookup)?;
+        let urls = Urls::from_lookup(lookup)?;
+        let channel: Channel = parsed(lookup, "FANFARE_CHANNEL")?;
+        let config = aws::config().await;
+        let client = store::Client::new(&config);
+        let clock = Clock::from_lookup(lookup);
+        let sockets = (channel == Channel::Ws).then(|| fanfare::channel::ws::Client::new(&config));
+        Ok(Self {
+            apps: AppStore::new(client.clone(), tables.apps),
+            breaker: Arc::default(),
+            channel,
+            connections: ConnectionStore::new(client.clone(), &tables.audience),
+            contacts: ContactStore::new(client.clone(), &tables.audience),
+            ledger: LedgerStore::new(client.clone(), &tables.pushes),
+            pace: PaceStore::new(client.clone(), &tables.pushes),
+            pushes: PushStore::new(client, &tables.pushes),
+            queues: Queues::new(queue::Client::new(&config), urls),
+            senders: Senders::new(clock.clone(), sockets)?,
+            clock,
+        })
+    }
+
+    /// When the invocation is ended, by this function's own clock: the platform tells the time by the machine's.
+    fn deadline(&self, machine_millis: u64) -> Timestamp {
+        let left = i64::try_from(machine_millis).unwrap_or(i64::MAX).saturating_sub(Clock::system().now().millis());
+        self.clock.now().plus_millis(left)
+    }
 }
