@@ -1,6 +1,100 @@
-//! The `connection` function.
+//! The `connection` function: sockets of client apps. Who connects, what they missed, and what they have.
+
+mod connect;
+mod frames;
+mod sync;
+
+use aws_lambda_events::event::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use fanfare::channel::ws::{self, Sockets};
+use fanfare::domain::{ConnectionId, InvalidId};
+use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
+use fanfare::runtime::{Clock, aws, telemetry};
+use fanfare::store::{
+    self, AckStore, AppStore, ConnectionStore, ContactStore, OfflineStore, PushStore, SnapshotStore, StoreError,
+    UserStore,
+};
+use lambda_runtime::{LambdaEvent, service_fn};
+use tracing::error;
+
+#[derive(Clone)]
+struct ConnectionFunction {
+    acks: AckStore,
+    apps: AppStore,
+    clock: Clock,
+    connections: ConnectionStore,
+    contacts: ContactStore,
+    offline: OfflineStore,
+    pushes: PushStore,
+    snapshots: SnapshotStore,
+    sockets: Sockets,
+    users: UserStore,
+}
+
+/// Why an event could not be handled. The client is told no more than that.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Socket(#[from] ws::PostError),
+    #[error("the event has no connection id: {0}")]
+    Event(#[from] InvalidId),
+}
 
 /// Runs the function until the platform ends it.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
-    std::future::ready(Ok(())).await
+    telemetry::init();
+    let function = ConnectionFunction::new(&Environment).await?;
+    lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| {
+        let function = function.clone();
+        async move { Ok::<_, lambda_runtime::Error>(Box::pin(function.handle(event.payload)).await) }
+    }))
+    .await
+}
+
+impl ConnectionFunction {
+    async fn new(lookup: &impl Lookup) -> Result<Self, ConfigError> {
+        let tables = Tables::from_lookup(lookup)?;
+        let config = aws::config().await;
+        let client = store::Client::new(&config);
+        Ok(Self {
+            acks: AckStore::new(client.clone(), &tables.audience),
+            apps: AppStore::new(client.clone(), tables.apps),
+            clock: Clock::from_lookup(lookup),
+            connections: ConnectionStore::new(client.clone(), &tables.audience),
+            contacts: ContactStore::new(client.clone(), &tables.audience),
+            offline: OfflineStore::new(client.clone(), &tables.pushes),
+            pushes: PushStore::new(client.clone(), &tables.pushes),
+            snapshots: SnapshotStore::new(client.clone(), &tables.pushes),
+            sockets: Sockets::new(ws::Client::new(&config)),
+            users: UserStore::new(client, &tables.audience),
+        })
+    }
+
+    async fn handle(&self, event: ApiGatewayWebsocketProxyRequest) -> ApiGatewayProxyResponse {
+        let status = match self.route(&event).await {
+            Ok(status) => status,
+            Err(error) => {
+                let route = event.request_context.route_key.as_deref().unwrap_or_default();
+                error!(error = %error, cause = ?std::error::Error::source(&error), route, "A socket event failed");
+                500
+            }
+        };
+        let mut response = ApiGatewayProxyResponse::default();
+        response.status_code = status;
+        response
+    }
+
+    async fn route(&self, event: &ApiGatewayWebsocketProxyRequest) -> Result<i64, Error> {
+        let id = event.request_context.connection_id.as_deref().unwrap_or_default();
+        let id = ConnectionId::try_from(id)?;
+        match event.request_context.route_key.as_deref() {
+            Some("$connect") => {
+                let query = |name: &str| event.query_string_parameters.first(name);
+                self.connect(id, query("usersig"), query("device_id")).await
+            }
+            Some("$disconnect") => self.disconnect(id).await,
+            _ => self.frame(id, event.body.as_deref().unwrap_or_default()).await,
+        }
+    }
 }
