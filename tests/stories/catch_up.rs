@@ -9,9 +9,7 @@ async fn a_kept_push_waits_for_its_users_until_its_lifetime_ends() {
     let stack = a_stack().await;
     stack.ok("im_open_login_svc/multiaccount_import", json!({"Accounts": ["anne", "ben", "cleo"]})).await;
     stack.ok("all_member_push/im_add_tag", json!({"UserTags": [{"To_Account": "anne", "Tags": ["gold"]}]})).await;
-    let push = |random, lifetime, condition: serde_json::Value, body: &str| {
-        json!({"MsgRandom": random, "MsgLifeTime": lifetime, "Condition": condition, "MsgBody": text(body)})
-    };
+    let push = |random, lifetime, condition: serde_json::Value, body: &str| json!({"MsgRandom": random, "MsgLifeTime": lifetime, "Condition": condition, "MsgBody": text(body)});
     stack.ok("all_member_push/im_push", push(1, 604_800, json!(null), "for all")).await;
     stack.advance(2).await;
     stack.ok("all_member_push/im_push", push(2, 3_600, json!({"TagsAnd": ["gold"]}), "for gold")).await;

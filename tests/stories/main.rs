@@ -1,1 +1,22 @@
-//! User stories.
+//! Stories of users, told to a whole stack each: the program that `cargo run` starts.
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on ends there")]
+
+mod accepted_is_kept;
+mod audience_is_index;
+mod catch_up;
+mod dead_devices;
+mod seed_page;
+mod sockets;
+mod start_and_stop;
+
+use support::Stack;
+
+/// A stack of one's own.
+async fn a_stack() -> Stack {
+    Stack::start(env!("CARGO_BIN_EXE_stack")).await
+}
+
+/// A plain text message, as `im_push` takes it.
+fn text(text: &str) -> serde_json::Value {
+    serde_json::json!([{"MsgType": "TIMTextElem", "MsgContent": {"Text": text}}])
+}

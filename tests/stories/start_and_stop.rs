@@ -28,7 +28,8 @@ async fn ctrl_c_leaves_no_process_and_no_bound_port() {
 
     assert!(TcpStream::connect(&address).await.is_err(), "the port is free again");
     for pid in pids {
-        let alive = async || Command::new("kill").args(["-0", &pid.to_string()]).output().await.unwrap().status.success();
+        let alive =
+            async || Command::new("kill").args(["-0", &pid.to_string()]).output().await.unwrap().status.success();
         for _ in 0..100 {
             if !alive().await {
                 break;

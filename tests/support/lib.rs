@@ -1,1 +1,10 @@
-//! What the stories share: a stack, a client, a naive model.
+//! What the stories share: a whole stack of their own, the calls of a backend, the socket of a client app.
+//!
+//! A story that cannot go on panics, with what it saw: that is its result.
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on ends there")]
+
+mod client;
+mod stack;
+
+pub use client::Socket;
+pub use stack::{ADMIN, SDK_APP_ID, Stack};

@@ -1,3 +1,216 @@
-//! The local stack, for the stories.
+//! A stack of one's own: the program that `cargo run` starts, on a free port.
 
-fn main() {}
+use std::process::Stdio;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fanfare::dialect::tencent::usersig;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::Socket;
+
+/// The demo app's `SDKAppID`.
+pub const SDK_APP_ID: u64 = 1_400_000_000;
+/// The demo app's administrator.
+pub const ADMIN: &str = "administrator";
+const SECRET_KEY: &str = "fanfare-local-secret-key";
+
+/// How long anything may take before a story gives up on it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running stack. Ends with the story.
+pub struct Stack {
+    child: Child,
+    base: String,
+    http: reqwest::Client,
+    /// Seconds that the stack's clock is ahead.
+    ahead: AtomicI64,
+}
+
+impl Stack {
+    /// Starts the program at `path` on a free port, and waits until it is ready.
+    pub async fn start(path: &str) -> Self {
+        Self::start_with(path, &[]).await
+    }
+
+    /// The same, with more arguments.
+    pub async fn start_with(path: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(path)
+            .args(["--port", "0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{path} does not start: {error}"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some(address) = line.strip_prefix("ready on ") {
+                    return address.to_owned();
+                }
+            }
+            panic!("the stack ended before it was ready")
+        };
+        let base = tokio::time::timeout(PATIENCE, ready).await.expect("the stack is ready in time");
+        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        Self { child, base, http, ahead: AtomicI64::new(0) }
+    }
+
+    /// Where the stack is, as `http://127.0.0.1:PORT`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The stack's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the stack runs")
+    }
+
+    /// Waits until the stack's process has ended.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the stack ends in time").unwrap()
+    }
+
+    /// The stack's time, in seconds since the epoch.
+    pub fn now(&self) -> i64 {
+        let machine = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        i64::try_from(machine).unwrap() + self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// A UserSig of the demo app, good for an hour.
+    pub fn user_sig(&self, user: &str) -> String {
+        usersig::sign(&SECRET_KEY.to_owned().into(), SDK_APP_ID, user, self.now(), 3_600, None)
+    }
+
+    /// A call of the backend: `POST /v4/{call}` as the administrator.
+    pub async fn call(&self, call: &str, body: Value) -> Value {
+        self.post(&self.server_url(call), body.to_string()).await
+    }
+
+    /// A call of the backend that must succeed.
+    pub async fn ok(&self, call: &str, body: Value) -> Value {
+        let answer = self.call(call, body).await;
+        assert_eq!(answer["ErrorCode"], 0, "{call}: {answer}");
+        answer
+    }
+
+    /// The URL of a call of the backend.
+    pub fn server_url(&self, call: &str) -> String {
+        let signature = self.user_sig(ADMIN);
+        format!(
+            "{}/v4/{call}?sdkappid={SDK_APP_ID}&identifier={ADMIN}&usersig={signature}&random=1&contenttype=json",
+            self.base
+        )
+    }
+
+    /// Sends a body as it is, and reads the JSON of the answer.
+    pub async fn post(&self, url: &str, body: impl Into<reqwest::Body>) -> Value {
+        let answer = self.http.post(url).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{url}");
+        answer.json().await.unwrap()
+    }
+
+    /// A call of a client app, as a user: the status and the JSON of the answer.
+    pub async fn as_user(&self, user: &str, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(self.user_sig(user));
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// Registers a device of a user.
+    pub async fn register(&self, user: &str, device: &str, channel: &str, token: &str) {
+        let platform = if channel == "apns" { "ios" } else { "android" };
+        let body = json!({"platform": platform, "channel": channel, "token": token, "package": "com.example.app",
+            "push_enabled": true, "language": "en"});
+        let (status, answer) = self.as_user(user, Method::PUT, &format!("/v1/devices/{device}"), Some(body)).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Opens a socket as a user.
+    pub async fn socket(&self, user: &str, device: &str) -> Socket {
+        Socket::open(&self.socket_url(user, device)).await
+    }
+
+    /// The URL of a user's socket.
+    pub fn socket_url(&self, user: &str, device: &str) -> String {
+        let base = self.base.replacen("http", "ws", 1);
+        format!("{base}/ws?usersig={}&device_id={device}", self.user_sig(user))
+    }
+
+    /// Something that the stack itself is asked.
+    pub async fn local(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let request = self.http.request(method, format!("{}/_local/{path}", self.base));
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.unwrap_or(Value::Null)
+    }
+
+    /// Moves the stack's clock. What falls due meanwhile has been started when this returns.
+    pub async fn advance(&self, secs: i64) {
+        self.local(Method::POST, "clock", Some(json!({"advance_seconds": secs}))).await;
+        self.ahead.fetch_add(secs, Ordering::Relaxed);
+    }
+
+    /// Waits until nothing is queued and nothing runs.
+    pub async fn idle(&self) {
+        let answer = self.local(Method::GET, "idle?timeout_ms=100000", None).await;
+        assert_eq!(answer["idle"], true, "{answer}");
+    }
+
+    /// The tokens that a vendor accepted notifications for, sorted, each as often as it did.
+    pub async fn delivered(&self, channel: &str) -> Vec<String> {
+        let deliveries = self.deliveries(channel).await;
+        let mut tokens: Vec<String> = deliveries
+            .iter()
+            .filter(|delivery| delivery["accepted"] == true)
+            .map(|delivery| delivery["token"].as_str().unwrap().to_owned())
+            .collect();
+        tokens.sort_unstable();
+        tokens
+    }
+
+    /// All that a vendor was sent.
+    pub async fn deliveries(&self, channel: &str) -> Vec<Value> {
+        let deliveries = self.local(Method::GET, &format!("deliveries?channel={channel}"), None).await;
+        deliveries.as_array().unwrap().clone()
+    }
+
+    /// Waits for what may take a moment.
+    pub async fn until<F: Future<Output = bool>>(&self, what: &str, holds: impl Fn() -> F) {
+        let waiting = async {
+            while !holds().await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+    }
+
+    /// The stack's tables, through the SDK, as the functions see them.
+    pub async fn store(&self) -> (fanfare::store::Client, fanfare::runtime::config::Tables) {
+        let endpoints = self.local(Method::GET, "endpoints", None).await;
+        let config = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+            .region("us-east-1")
+            .endpoint_url(endpoints["dynamodb"].as_str().unwrap())
+            .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("story", "story", None, None, "story"))
+            .load()
+            .await;
+        let table = |name: &str| endpoints["tables"][name].as_str().unwrap().to_owned();
+        let tables = fanfare::runtime::config::Tables {
+            apps: table("AppsTable"),
+            audience: table("AudienceTable"),
+            pushes: table("PushesTable"),
+        };
+        (fanfare::store::Client::new(&config), tables)
+    }
+}

@@ -1,0 +1,166 @@
+//! The index equals the users: after any sequence of changes, a naive scan and the index give the same audience.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fanfare::domain::{
+    AppId, AttributeSlot, AttributeValue, Condition, Edit, Profile, Shard, ShardSet, Tag, Term, User, UserId,
+};
+use fanfare::store::{IndexStore, UserStore};
+use futures::future::join_all;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::a_stack;
+
+const USERS: u8 = 24;
+
+/// What is done to an app's users, in order.
+#[derive(Debug, Clone)]
+enum Step {
+    Import(Vec<u8>),
+    Edit(Vec<(u8, Edit)>),
+}
+
+#[test]
+fn any_sequence_of_changes_leaves_the_index_equal_to_a_scan() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let stack = runtime.block_on(a_stack());
+    let (client, tables) = runtime.block_on(stack.store());
+    let users = UserStore::new(client.clone(), &tables.audience);
+    let index = IndexStore::new(client, &tables.audience);
+    let cases = (prop::collection::vec(steps(), 1..12), prop::collection::vec(conditions(), 6), any::<bool>());
+    let mut runner = TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() });
+    let app_number = std::cell::Cell::new(0);
+    runner
+        .run(&cases, |(steps, conditions, side_by_side)| {
+            app_number.set(app_number.get() + 1);
+            let app = AppId::try_from(format!("app{}", app_number.get())).unwrap();
+            runtime.block_on(async {
+                if side_by_side {
+                    join_all(steps.iter().map(|step| take(&users, &app, step))).await;
+                } else {
+                    let mut model = BTreeMap::new();
+                    for step in &steps {
+                        take(&users, &app, step).await;
+                        follow(&mut model, step);
+                    }
+                    let stored = stored(&users, &app).await;
+                    assert_eq!(stored.len(), model.len());
+                    assert!(stored.iter().all(|user| model[&user.id] == user.terms()), "users are as the calls said");
+                }
+                let stored = stored(&users, &app).await;
+                let everyone = ShardSet::below(users.population(&app).await.unwrap());
+                for condition in &conditions {
+                    let found = index.resolve(&app, condition, Shard(0), &everyone).await.unwrap();
+                    // Ordinals that no user got satisfy a negation; no contact will ever be found there.
+                    let existing: ShardSet = stored.iter().map(|user| user.ordinal.low()).collect();
+                    let scanned: ShardSet = stored
+                        .iter()
+                        .filter(|user| condition.matches(&|term| user.terms().contains(term)))
+                        .map(|user| user.ordinal.low())
+                        .collect();
+                    assert_eq!(found & &existing, scanned, "{condition:?}");
+                }
+            });
+            Ok(())
+        })
+        .unwrap();
+}
+
+async fn take(users: &UserStore, app: &AppId, step: &Step) {
+    match step {
+        Step::Import(numbers) => {
+            let imported: Vec<_> = numbers.iter().map(|number| (id(*number), Profile::default())).collect();
+            users.import(app, &imported).await.unwrap();
+        }
+        Step::Edit(edits) => {
+            let edits: Vec<_> = edits.iter().map(|(number, edit)| (id(*number), edit.clone())).collect();
+            users.edit(app, &edits).await.unwrap();
+        }
+    }
+}
+
+/// What the calls mean, without any index.
+fn follow(model: &mut BTreeMap<UserId, BTreeSet<Term>>, step: &Step) {
+    match step {
+        Step::Import(numbers) => numbers.iter().for_each(|number| {
+            model.entry(id(*number)).or_default();
+        }),
+        Step::Edit(edits) => {
+            for (number, edit) in edits {
+                let Some(terms) = model.get_mut(&id(*number)) else { continue };
+                match edit {
+                    Edit::AddTags(tags) => terms.extend(tags.iter().cloned().map(Term::Tag)),
+                    Edit::RemoveTags(tags) => {
+                        terms.retain(|term| !tags.iter().any(|tag| *term == Term::Tag(tag.clone())))
+                    }
+                    Edit::ClearTags => terms.retain(|term| matches!(term, Term::Attribute(..))),
+                    Edit::SetAttributes(attributes) => {
+                        terms.retain(|term| !matches!(term, Term::Attribute(slot, _) if attributes.contains_key(slot)));
+                        terms.extend(attributes.iter().map(|(slot, value)| Term::Attribute(*slot, value.clone())));
+                    }
+                    Edit::RemoveAttributes(slots) => {
+                        terms.retain(|term| !matches!(term, Term::Attribute(slot, _) if slots.contains(slot)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn stored(users: &UserStore, app: &AppId) -> Vec<User> {
+    let ids: Vec<UserId> = (0..USERS).map(id).collect();
+    users.get(app, &ids).await.unwrap().into_values().collect()
+}
+
+fn id(number: u8) -> UserId {
+    UserId::try_from(format!("user{number}")).unwrap()
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let users = || prop::collection::vec(0..USERS, 1..12);
+    prop_oneof![users().prop_map(Step::Import), prop::collection::vec((0..USERS, edits()), 1..12).prop_map(Step::Edit),]
+}
+
+fn edits() -> impl Strategy<Value = Edit> {
+    let tags = || prop::collection::vec(tags(), 0..4);
+    let attributes = prop::collection::btree_map(slots(), values(), 0..3);
+    prop_oneof![
+        4 => tags().prop_map(Edit::AddTags),
+        2 => tags().prop_map(Edit::RemoveTags),
+        1 => Just(Edit::ClearTags),
+        4 => attributes.prop_map(Edit::SetAttributes),
+        2 => prop::collection::btree_set(slots(), 0..3).prop_map(Edit::RemoveAttributes),
+        // More changes than one transaction carries.
+        1 => (0_u8..2).prop_map(|half| {
+            let tag = |number| Tag::try_from(format!("many {half} {number}")).unwrap();
+            Edit::AddTags((0..45).map(tag).collect())
+        }),
+    ]
+}
+
+fn tags() -> impl Strategy<Value = Tag> {
+    (0_u8..5).prop_map(|number| Tag::try_from(format!("tag #{number}")).unwrap())
+}
+
+fn slots() -> impl Strategy<Value = AttributeSlot> {
+    (0_u8..3).prop_map(|number| AttributeSlot::try_from(number).unwrap())
+}
+
+fn values() -> impl Strategy<Value = AttributeValue> {
+    (0_u8..3).prop_map(|number| AttributeValue::try_from(format!("value {number}")).unwrap())
+}
+
+fn conditions() -> impl Strategy<Value = Condition> {
+    let leaf = prop_oneof![
+        tags().prop_map(|tag| Condition::Term(Term::Tag(tag))),
+        (slots(), values()).prop_map(|(slot, value)| Condition::Term(Term::Attribute(slot, value))),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(Condition::All),
+            prop::collection::vec(inner.clone(), 1..4).prop_map(Condition::Any),
+            inner.prop_map(|part| Condition::Not(Box::new(part))),
+        ]
+    })
+}
