@@ -22,14 +22,18 @@ struct Packed {
     push_enabled: bool,
     language: Option<String>,
     registered_at: i64,
-    active_at: i64,
+    /// Whole seconds from the registration to the last activity.
+    active_after: i64,
 }
 
-/// A token of lower-case hex digits, as Apple's are, takes half its length.
+/// A token is most of a contact, and contacts are most of what a push reads: lower-case hex digits, as Apple's tokens
+/// have, take half their length, and base64url digits with colons between, as Google's have, three quarters.
 #[derive(Serialize, Deserialize)]
 enum PackedToken {
     Text(String),
     Hex(Vec<u8>),
+    /// The lengths of the parts between colons, and the digits of all parts, six bits each.
+    Base64(Vec<u16>, Vec<u8>),
 }
 
 /// Packs devices into one value.
@@ -61,7 +65,7 @@ impl From<&Device> for Packed {
             push_enabled: device.push_enabled,
             language: device.language.clone(),
             registered_at: device.registered_at.millis(),
-            active_at: device.active_at.millis(),
+            active_after: device.active_at.millis_since(device.registered_at).div_euclid(1_000),
         }
     }
 }
@@ -77,7 +81,7 @@ impl Packed {
             push_enabled: self.push_enabled,
             language: self.language,
             registered_at: Timestamp::from_millis(self.registered_at),
-            active_at: Timestamp::from_millis(self.active_at),
+            active_at: Timestamp::from_millis(self.registered_at).plus_secs(self.active_after),
         })
     }
 }
@@ -85,7 +89,8 @@ impl Packed {
 impl From<&DeviceToken> for PackedToken {
     fn from(token: &DeviceToken) -> Self {
         let text = token.expose();
-        unhex(text).map_or_else(|| Self::Text(text.to_owned()), Self::Hex)
+        let base64 = || sixbit(text).map(|(lengths, bits)| Self::Base64(lengths, bits));
+        unhex(text).map(Self::Hex).or_else(base64).unwrap_or_else(|| Self::Text(text.to_owned()))
     }
 }
 
@@ -94,6 +99,7 @@ impl From<PackedToken> for DeviceToken {
         match token {
             PackedToken::Text(text) => Self::new(text),
             PackedToken::Hex(bytes) => Self::new(hex(&bytes)),
+            PackedToken::Base64(lengths, bits) => Self::new(unsixbit(&lengths, &bits)),
         }
     }
 }
@@ -110,6 +116,43 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The lengths of the parts between colons, and the digits, if the text has no other characters.
+fn sixbit(text: &str) -> Option<(Vec<u16>, Vec<u8>)> {
+    let lengths = text.split(':').map(|part| u16::try_from(part.len()).ok()).collect::<Option<_>>()?;
+    let (mut bits, mut pending, mut count) = (Vec::with_capacity(text.len() * 3 / 4 + 1), 0_u32, 0);
+    for byte in text.bytes().filter(|byte| *byte != b':') {
+        let digit = DIGITS.iter().position(|digit| *digit == byte)?;
+        pending = pending << 6 | digit as u32;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bits.push((pending >> count) as u8);
+        }
+    }
+    if count > 0 {
+        bits.push((pending << (8 - count)) as u8);
+    }
+    Some((lengths, bits))
+}
+
+fn unsixbit(lengths: &[u16], bits: &[u8]) -> String {
+    let digit = |index: usize| {
+        let (byte, offset) = (index * 6 / 8, index * 6 % 8);
+        let pair = [byte, byte + 1].map(|byte| u16::from(bits.get(byte).copied().unwrap_or_default()));
+        let digit = (pair[0] << 8 | pair[1]) >> (10 - offset) & 0x3F;
+        char::from(DIGITS[usize::from(digit)])
+    };
+    let mut next = 0;
+    let parts = lengths.iter().map(|length| {
+        let part: String = (next..next + usize::from(*length)).map(digit).collect();
+        next += usize::from(*length);
+        part
+    });
+    parts.collect::<Vec<_>>().join(":")
 }
 
 fn platform_number(platform: Platform) -> u8 {
@@ -157,7 +200,9 @@ mod tests {
 
     #[test]
     fn devices_survive_packing() {
-        for token in ["00ff", "00FF", "00f", "", "dKw:APA91b-_x"] {
+        for token in
+            ["00ff", "00FF", "00f", "", ":", "dKw:APA91b-_x", "a::b:", "dKw:APA91b-_xy", "a.b", "{\"endpoint\":1}"]
+        {
             let devices = vec![device(token), device("other")];
             assert_eq!(unpack(&pack(&devices).unwrap()).unwrap(), devices, "{token}");
         }
@@ -168,8 +213,18 @@ mod tests {
     fn the_stored_format_stays() {
         assert_eq!(
             hex(&pack(&[device("00ff")]).unwrap()),
-            "01010570686f6e650101010200ff010f636f6d2e6578616d706c652e617070010080a0abfef962d0afabfef962"
+            "01010570686f6e650101010200ff010f636f6d2e6578616d706c652e617070010080a0abfef96202"
         );
+    }
+
+    #[test]
+    fn tokens_take_less_than_their_length() {
+        let packed = |token: &str| pack(&[device(token)]).unwrap().len();
+        let as_text = |token: &str| packed(&".".repeat(token.len()));
+        let apple = "0f".repeat(32);
+        assert_eq!(as_text(&apple) - packed(&apple), 32);
+        let google = format!("{}:{}", "c".repeat(22), "A".repeat(119));
+        assert_eq!(as_text(&google) - packed(&google), 34);
     }
 
     #[test]
