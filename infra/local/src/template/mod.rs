@@ -19,7 +19,7 @@ use yaml::Node;
 
 pub use api::{Cors, HttpApi, HttpRoute, SocketApi};
 pub use function::{Function, QueueMapping, Schedule};
-pub use storage::{Queue, Table};
+pub use storage::{KeyAttribute, Queue, Table};
 
 /// The region that everything local is in.
 pub const REGION: &str = "us-east-1";
