@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::environment::Environment;
 use super::{EnvironmentStatus, Failure, Settings, Status};
@@ -12,6 +14,9 @@ use crate::template::Function;
 
 /// How many invocations run at once when the template does not say.
 const UNSAID_CONCURRENCY: usize = 10;
+
+/// How long an answer is held back for its environment to be free again.
+const RETURN_WITHIN: Duration = Duration::from_millis(100);
 
 pub(super) struct Pool {
     function: Function,
@@ -69,7 +74,7 @@ impl Pool {
                 let result = environment.invoke(event).await;
                 let pool = Arc::clone(self);
                 // The environment is free when it asks for more, not when it has answered.
-                tokio::spawn(async move {
+                let returned = tokio::spawn(async move {
                     if environment.asks_for_more().await {
                         pool.fleet().idle.push(environment);
                     } else {
@@ -77,6 +82,9 @@ impl Pool {
                     }
                     drop(permit);
                 });
+                // That takes it a fraction of a millisecond. Without the wait, whether the next request is a
+                // cold start would be a race, and no count of environments could be relied on.
+                drop(timeout(RETURN_WITHIN, returned).await);
                 result
             }
             Err(failure) => Err(failure),

@@ -18,6 +18,12 @@ use super::{Failure, MAX_PAYLOAD_BYTES, reported};
 use crate::caller::Caller;
 use crate::gate::Gate;
 
+/// Where the invoker waits.
+type Answer = oneshot::Sender<Result<Bytes, Failure>>;
+
+/// The id of the event that the function works on, and who waits for the answer.
+type Current = (String, Answer);
+
 /// One event on its way to a function.
 pub(super) struct Invocation {
     pub request_id: String,
@@ -25,13 +31,13 @@ pub(super) struct Invocation {
     pub deadline_ms: u64,
     pub arn: String,
     pub event: Bytes,
-    pub answer: oneshot::Sender<Result<Bytes, Failure>>,
+    pub answer: Answer,
 }
 
 struct Api {
     caller: Caller,
     invocations: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
-    current: Mutex<Option<(String, oneshot::Sender<Result<Bytes, Failure>>)>>,
+    current: Mutex<Option<Current>>,
     phase: Arc<watch::Sender<Phase>>,
     gate: Gate,
 }
@@ -123,7 +129,7 @@ impl Api {
         accepted()
     }
 
-    fn current(&self) -> std::sync::MutexGuard<'_, Option<(String, oneshot::Sender<Result<Bytes, Failure>>)>> {
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
