@@ -57,7 +57,7 @@ impl Gateway {
             return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         };
         // API Gateway matches, and hands on, the path without its escapes.
-        let path = decoded(parts.uri.path(), false);
+        let path = decoded(parts.uri.path());
         let found = routes::find(&self.api.routes, |route| &route.key, parts.method.as_str(), &path);
         let Some((route, parameters)) = found else {
             return message(StatusCode::NOT_FOUND, "Not Found");

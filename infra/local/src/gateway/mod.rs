@@ -16,22 +16,18 @@ fn message(status: StatusCode, text: &str) -> Response {
     (status, axum::Json(json!({"message": text}))).into_response()
 }
 
-/// Percent-decoded; what is no UTF-8 is replaced. In a query a plus is a space.
-fn decoded(text: &str, query: bool) -> String {
+/// A path without its escapes; what is no UTF-8 is replaced.
+fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
-        match byte {
-            b'+' if query => bytes.push(b' '),
-            b'%' => match rest.get(..2).and_then(hex_byte) {
-                Some(byte) => {
-                    bytes.push(byte);
-                    rest = &rest[2..];
-                }
-                None => bytes.push(b'%'),
-            },
-            _ => bytes.push(byte),
+        match rest.get(..2).and_then(hex_byte).filter(|_| byte == b'%') {
+            Some(escaped) => {
+                bytes.push(escaped);
+                rest = &rest[2..];
+            }
+            None => bytes.push(byte),
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -45,10 +41,7 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
 
 /// The pairs of a query string, decoded, in order.
 fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(name, true), decoded(value, true))
-    })
+    form_urlencoded::parse(query.as_bytes()).into_owned()
 }
 
 #[cfg(test)]
@@ -57,9 +50,8 @@ mod tests {
 
     #[test]
     fn what_is_not_an_escape_stays_as_it_is() {
-        assert_eq!(decoded("100%", false), "100%");
-        assert_eq!(decoded("%+1", false), "%+1");
-        assert_eq!(decoded("a+b%20c", false), "a+b c");
-        assert_eq!(decoded("a+b%2Bc", true), "a b+c");
+        assert_eq!(decoded("100%"), "100%");
+        assert_eq!(decoded("%+1%C3%A9"), "%+1é");
+        assert_eq!(decoded("a+b%20c"), "a+b c");
     }
 }
