@@ -53,7 +53,9 @@ pub(super) enum GrantError {
 
 /// What a request is authorized with.
 #[derive(Clone)]
-pub(super) struct AccessToken {
+pub(super) struct AccessToken(Arc<Granted>);
+
+struct Granted {
     header: HeaderValue,
     fresh_until: Timestamp,
 }
@@ -61,7 +63,7 @@ pub(super) struct AccessToken {
 impl AccessToken {
     /// The `authorization` header, marked as sensitive.
     pub(super) fn header(&self) -> &HeaderValue {
-        &self.header
+        &self.0.header
     }
 }
 
@@ -119,8 +121,9 @@ impl Account {
     /// A token that is fresh, and not the one that just failed. A crowd fetches one.
     pub(super) async fn token(&self, failed: Option<&AccessToken>) -> Result<AccessToken, GrantError> {
         let now = self.grant.clock.now();
-        let usable =
-            |token: &AccessToken| now < token.fresh_until && failed.is_none_or(|failed| failed.header != token.header);
+        // Not the same grant: should Google repeat a token, it has said again that it is good.
+        let is_other = |token: &AccessToken| failed.is_none_or(|failed| !Arc::ptr_eq(&failed.0, &token.0));
+        let usable = |token: &AccessToken| now < token.0.fresh_until && is_other(token);
         let fetch = || {
             let grant = self.grant.clone();
             async move { grant.fetch().await }.boxed()
@@ -149,7 +152,7 @@ struct Claims<'a> {
 }
 
 #[derive(Deserialize)]
-struct Granted {
+struct GrantBody {
     access_token: String,
     expires_in: i64,
 }
@@ -181,8 +184,8 @@ impl Grant {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::new(form(&assertion)))
             .map_err(|_| GrantError::Rejected)?;
-        // One request an hour: the batch's rate is for messages.
-        let answer = self.pool.send(&self.site, &Pace::new(1), request).await.map_err(GrantError::Failed)?;
+        // One request an hour, and another if the first was not processed: the batch's rate is for messages.
+        let answer = self.pool.send(&self.site, &Pace::new(10), request).await.map_err(GrantError::Failed)?;
         let granted = match answer.status {
             StatusCode::OK => granted(&answer.body, asked_at).ok_or(GrantError::Unavailable(None)),
             status => Err(refused(status, &answer.body, answer.retry_after)),
@@ -213,12 +216,12 @@ fn form(assertion: &str) -> Bytes {
 }
 
 fn granted(body: &[u8], asked_at: Timestamp) -> Option<AccessToken> {
-    let Granted { access_token, expires_in } = serde_json::from_slice(body).ok()?;
+    let GrantBody { access_token, expires_in } = serde_json::from_slice(body).ok()?;
     let mut header = HeaderValue::from_str(&format!("Bearer {access_token}")).ok()?;
     header.set_sensitive(true);
     let life_ms = expires_in.clamp(0, 86_400) * 1_000;
     let margin_ms = MARGIN_MS.min(life_ms / 5);
-    Some(AccessToken { header, fresh_until: asked_at.plus_millis(life_ms - margin_ms) })
+    Some(AccessToken(Arc::new(Granted { header, fresh_until: asked_at.plus_millis(life_ms - margin_ms) })))
 }
 
 /// 400 and 401 are `invalid_grant`, `invalid_client` and the like when they say so in OAuth's form.
@@ -240,7 +243,7 @@ mod tests {
         let asked = Timestamp::from_secs(1_000);
         let fresh_until = |expires_in: i64| {
             let body = format!(r#"{{"access_token":"a","expires_in":{expires_in},"token_type":"Bearer"}}"#);
-            granted(body.as_bytes(), asked).unwrap().fresh_until.secs() - 1_000
+            granted(body.as_bytes(), asked).unwrap().0.fresh_until.secs() - 1_000
         };
         assert_eq!(fresh_until(3_599), 3_299);
         assert_eq!(fresh_until(60), 48);
