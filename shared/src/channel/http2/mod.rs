@@ -32,6 +32,10 @@ use connection::Connection;
 pub(super) use failure::Failure;
 pub(super) use site::Site;
 
+/// Connections are kept to no more sites than this. An app may be a site of its own, and a function has but so many
+/// sockets.
+const MAX_SITES: usize = 200;
+
 /// How a vendor wants to be spoken to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
@@ -143,6 +147,10 @@ impl Pool {
         }
         let line = |_| Line { connection: Flight::new(), load: AtomicUsize::new(0) };
         let lines: Arc<[Line]> = (0..self.settings.connections.max(1)).map(line).collect();
+        if sites.len() >= MAX_SITES {
+            // Requests under way keep theirs to the end.
+            sites.clear();
+        }
         sites.insert(site.clone(), lines.clone());
         lines
     }
