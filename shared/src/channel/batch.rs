@@ -1,18 +1,24 @@
 //! A batch, and how it is sent one target a request.
 
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
-use tokio::time::{Duration, Instant, sleep_until};
+use std::error::Error;
+use std::future::{Future, ready};
+use std::sync::Once;
 
-use crate::domain::{Outcome, Push};
+use futures::{FutureExt, StreamExt, stream};
+use http::StatusCode;
+use tokio::time::{Duration, Instant, sleep_until};
+use tracing::warn;
+
+use crate::domain::{AppId, Channel, Outcome, Push, PushId};
 use crate::runtime::Clock;
 
 use super::Target;
+use super::http2::shown;
 
 /// One push, and those it is for.
 #[derive(Clone, Copy)]
 pub(super) struct Batch<'a> {
+    pub(super) channel: Channel,
     pub(super) push: &'a Push,
     pub(super) targets: &'a [Target],
     pub(super) clock: &'a Clock,
@@ -31,27 +37,23 @@ impl<'a> Batch<'a> {
     ///
     /// This only keeps those waiting for their time from holding connections. The strict bound is kept by a
     /// [`Pace`](super::pace::Pace), where a request leaves.
-    pub(super) async fn each<'s>(
-        &self,
-        concurrency: usize,
-        send: impl Fn(&'a Target) -> BoxFuture<'s, Outcome>,
-    ) -> Vec<Outcome> {
-        let start = Instant::now();
+    pub(super) async fn each<F>(&self, concurrency: usize, send: impl Fn(&'a Target) -> F) -> Vec<Outcome>
+    where
+        F: Future<Output = Outcome>,
+    {
+        let (start, rate) = (Instant::now(), self.rate);
         // A target whose outcome should be lost would be tried again.
         let mut outcomes = self.all(&Outcome::Transient(None));
-        let mut under_way = FuturesUnordered::new();
-        let mut waiting = self.targets.iter().enumerate().peekable();
-        loop {
-            let next =
-                waiting.peek().filter(|_| under_way.len() < concurrency.max(1)).map(|(i, _)| slot(*i, self.rate));
-            tokio::select! {
-                () = sleep_until(start + next.unwrap_or_default()), if next.is_some() => {
-                    under_way.extend(waiting.next().map(|(i, target)| send(target).map(move |outcome| (i, outcome))));
-                }
-                Some((i, outcome)) = under_way.next() => outcomes[i] = outcome,
-                else => return outcomes,
-            }
-        }
+        stream::iter(0..self.targets.len())
+            .then(|i| due(i, start, rate))
+            .map(|i| send(&self.targets[i]).map(move |outcome| (i, outcome)))
+            .buffer_unordered(concurrency.max(1))
+            .for_each(|(i, outcome)| {
+                outcomes[i] = outcome;
+                ready(())
+            })
+            .await;
+        outcomes
     }
 
     /// Whether the push may still leave.
@@ -64,6 +66,67 @@ impl<'a> Batch<'a> {
         let left = self.push.expires_at()?.millis_since(self.clock.now()) / 1_000;
         Some(u32::try_from(left.max(0)).unwrap_or(u32::MAX))
     }
+}
+
+/// Says in the log what went wrong with a batch: once, not for every target of it.
+pub(super) struct Complaint {
+    channel: Channel,
+    app: AppId,
+    push: PushId,
+    answered: Once,
+    failed: Once,
+}
+
+impl Complaint {
+    pub(super) fn new(batch: &Batch<'_>) -> Self {
+        Self {
+            channel: batch.channel,
+            app: batch.push.app.clone(),
+            push: batch.push.id,
+            answered: Once::new(),
+            failed: Once::new(),
+        }
+    }
+
+    /// An answer that is not about one device, with the vendor's word for it.
+    pub(super) fn of_answer(&self, outcome: &Outcome, status: StatusCode, reason: &str) {
+        match outcome {
+            Outcome::Transient(_)
+            | Outcome::Auth
+            | Outcome::Permanent
+            | Outcome::QuotaUntilTomorrow
+            | Outcome::Config => {
+                let (channel, status, reason) = (self.channel, status.as_u16(), shown(reason));
+                let outcome = outcome.name();
+                self.answered.call_once(|| {
+                    warn!(%channel, app.id = %self.app, push.id = %self.push, status, reason, outcome, "`{channel}` refused");
+                });
+            }
+            Outcome::Delivered | Outcome::InvalidToken { .. } | Outcome::Suspended | Outcome::Throttled(_) => {}
+        }
+    }
+
+    /// No answer.
+    pub(super) fn of_failure(&self, error: &(dyn Error + 'static)) {
+        let channel = self.channel;
+        self.failed.call_once(|| {
+            let cause = innermost(error);
+            warn!(%channel, app.id = %self.app, push.id = %self.push, %error, %cause, "`{channel}` did not answer");
+        });
+    }
+}
+
+fn innermost<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
+/// The number again, when its time has come.
+async fn due(i: usize, start: Instant, rate: u32) -> usize {
+    sleep_until(start + slot(i, rate)).await;
+    i
 }
 
 fn slot(i: usize, rate: u32) -> Duration {
@@ -79,20 +142,17 @@ mod tests {
     use crate::channel::testkit::{a_push, targets};
 
     fn batch<'a>(push: &'a Push, targets: &'a [Target], clock: &'a Clock, rate: u32) -> Batch<'a> {
-        Batch { push, targets, clock, rate }
+        Batch { channel: Channel::Apns, push, targets, clock, rate }
     }
 
     #[tokio::test(start_paused = true)]
     async fn outcomes_stand_in_the_order_of_the_targets() {
         let (push, targets, clock) = (a_push(), targets(40), Clock::system());
         let outcomes = batch(&push, &targets, &clock, 10_000)
-            .each(16, |target| {
-                async move {
-                    let n: u64 = target.token.expose().parse().unwrap();
-                    tokio::time::sleep(Duration::from_millis((n * 37) % 100)).await;
-                    Outcome::Throttled(Some(Duration::from_secs(n)))
-                }
-                .boxed()
+            .each(16, |target| async move {
+                let n: u64 = target.token.expose().parse().unwrap();
+                tokio::time::sleep(Duration::from_millis((n * 37) % 100)).await;
+                Outcome::Throttled(Some(Duration::from_secs(n)))
             })
             .await;
         let expected: Vec<Outcome> = (0..40).map(|n| Outcome::Throttled(Some(Duration::from_secs(n)))).collect();
@@ -105,15 +165,12 @@ mod tests {
         let (begun, now, most) = (Mutex::new(Vec::new()), AtomicUsize::new(0), AtomicUsize::new(0));
         let start = Instant::now();
         batch(&push, &targets, &clock, 10)
-            .each(4, |_| {
-                async {
-                    begun.lock().unwrap().push(start.elapsed());
-                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    tokio::time::sleep(Duration::from_millis(350)).await;
-                    now.fetch_sub(1, Ordering::SeqCst);
-                    Outcome::Delivered
-                }
-                .boxed()
+            .each(4, |_| async {
+                begun.lock().unwrap().push(start.elapsed());
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(350)).await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                Outcome::Delivered
             })
             .await;
         for (i, at) in begun.into_inner().unwrap().into_iter().enumerate() {

@@ -26,11 +26,11 @@ pub mod ws;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::domain::{App, Channel, Channels, DeviceToken, Outcome, Push};
-use crate::runtime::Clock;
-
 use futures::FutureExt;
 use futures::future::BoxFuture;
+
+use crate::domain::{App, Channel, DeviceToken, Outcome, Push};
+use crate::runtime::Clock;
 
 use batch::Batch;
 pub use breaker::Breaker;
@@ -104,18 +104,32 @@ impl Senders {
         rate: u32,
     ) -> BoxFuture<'a, Vec<Outcome>> {
         // Boxed where its lifetimes are known: a caller that spawns could not prove it `Send` otherwise.
-        let batch = Batch { push, targets, clock: &self.inner.clock, rate: rate.max(1) };
+        let batch = Batch { channel, push, targets, clock: &self.inner.clock, rate: rate.max(1) };
         async move {
-            match (channel, &self.inner.ws, &app.channels) {
-                (Channel::Ws, Some(ws), _) => ws.send(&batch).await,
-                (Channel::Apns, _, Channels { apns: Some(credentials), .. }) => {
-                    self.inner.apns.send(credentials, &batch).await
-                }
-                (Channel::Fcm, _, Channels { fcm: Some(credentials), .. }) => {
-                    self.inner.fcm.send(credentials, &batch).await
-                }
-                _ => batch.all(&Outcome::Config),
-            }
+            let (inner, vendors) = (&self.inner, &app.channels);
+            let outcomes = match channel {
+                Channel::Ws => match &inner.ws {
+                    Some(ws) => Some(ws.send(&batch).await),
+                    None => None,
+                },
+                Channel::Apns => match &vendors.apns {
+                    Some(credentials) => Some(inner.apns.send(credentials, &batch).await),
+                    None => None,
+                },
+                Channel::Fcm => match &vendors.fcm {
+                    Some(credentials) => Some(inner.fcm.send(credentials, &batch).await),
+                    None => None,
+                },
+                Channel::Huawei
+                | Channel::Honor
+                | Channel::Harmony
+                | Channel::Xiaomi
+                | Channel::Oppo
+                | Channel::Vivo
+                | Channel::Meizu
+                | Channel::Webpush => None,
+            };
+            outcomes.unwrap_or_else(|| batch.all(&Outcome::Config))
         }
         .boxed()
     }

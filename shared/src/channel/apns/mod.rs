@@ -12,16 +12,14 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use rustls::ClientConfig;
-use tracing::debug;
-
-use futures::FutureExt;
+use tracing::warn;
 
 use crate::domain::{ApnsCredentials, Outcome};
 use crate::runtime::Clock;
 
 use super::Target;
-use super::batch::Batch;
-use super::http2::{Pool, Settings, Site, shown};
+use super::batch::{Batch, Complaint};
+use super::http2::{Pool, Settings, Site};
 use super::pace::Pace;
 use answer::Refusal;
 use credential::{InvalidKey, ProviderToken, Signers};
@@ -91,9 +89,9 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &ApnsCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => batch.each(self.pool.concurrency(), |target| job.send(target).boxed()).await,
+            Ok(job) => batch.each(self.pool.concurrency(), |target| job.send(target)).await,
             Err(error) => {
-                debug!(channel = "apns", push.id = %batch.push.id, "Nothing sent: {error}");
+                warn!(channel = "apns", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
                 batch.all(&error.outcome())
             }
         }
@@ -108,6 +106,7 @@ struct Job<'a> {
     site: Site,
     signer: Arc<credential::Signer>,
     pace: Pace,
+    complaint: Complaint,
     body: Bytes,
     expiration: HeaderValue,
     collapse_id: HeaderValue,
@@ -126,6 +125,7 @@ impl<'a> Job<'a> {
             site: Site::new(&endpoint, owner).map_err(|_| Error::Settings)?,
             signer: sender.signers.of(credentials)?,
             pace: Pace::new(batch.rate),
+            complaint: Complaint::new(batch),
             body: payload::body(batch.push)?,
             expiration: HeaderValue::from(payload::expiration(batch.push)),
             // A push id is 22 letters and digits.
@@ -155,17 +155,12 @@ impl<'a> Job<'a> {
             return Err(Refusal::Late);
         }
         let request = self.request(target, token)?;
-        let answer = self.pool.send(&self.site, &self.pace, request).await?;
+        let answer = self.pool.send(&self.site, &self.pace, request).await;
+        let answer = answer.inspect_err(|failure| self.complaint.of_failure(failure))?;
         let Some(refusal) = answer::refusal(answer.status, &answer.body, answer.retry_after) else {
             return Ok(());
         };
-        debug!(
-            channel = "apns",
-            push.id = %self.batch.push.id,
-            status = answer.status.as_u16(),
-            reason = shown(&answer::reason(&answer.body)),
-            "APNs refused a notification"
-        );
+        self.complaint.of_answer(&refusal.outcome(), answer.status, &answer::reason(&answer.body));
         if refusal.spoils_the_connection() {
             answer.retire_connection();
         }

@@ -7,19 +7,17 @@ mod payload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, StatusCode, Uri, header};
+use http::{Request, Uri, header};
 use http_body_util::Full;
 use rustls::ClientConfig;
-use tracing::debug;
-
-use futures::FutureExt;
+use tracing::warn;
 
 use crate::domain::{FcmCredentials, Outcome};
 use crate::runtime::Clock;
 
 use super::Target;
-use super::batch::Batch;
-use super::http2::{Answer, Pool, Settings, Site, shown};
+use super::batch::{Batch, Complaint};
+use super::http2::{Pool, Settings, Site};
 use super::pace::Pace;
 use answer::Refusal;
 use credential::{AccessToken, Account, Accounts};
@@ -74,9 +72,9 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &FcmCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => batch.each(self.pool.concurrency(), |target| job.send(target).boxed()).await,
+            Ok(job) => batch.each(self.pool.concurrency(), |target| job.send(target)).await,
             Err(error) => {
-                debug!(channel = "fcm", push.id = %batch.push.id, "Nothing sent: {error}");
+                warn!(channel = "fcm", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
                 batch.all(&error.outcome())
             }
         }
@@ -91,6 +89,7 @@ struct Job<'a> {
     uri: Uri,
     account: Arc<Account>,
     pace: Pace,
+    complaint: Complaint,
     payload: Payload<'a>,
 }
 
@@ -111,6 +110,7 @@ impl<'a> Job<'a> {
             uri,
             account: sender.accounts.of(&credentials.service_account).map_err(|_| Error::Settings)?,
             pace: Pace::new(batch.rate),
+            complaint: Complaint::new(batch),
             payload: Payload::new(batch.push)?,
         })
     }
@@ -144,24 +144,12 @@ impl<'a> Job<'a> {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|_| Refusal::Forbidden)?;
-        let answer = self.pool.send(&self.site, &self.pace, request).await?;
-        self.judge(&answer)
-    }
-
-    fn judge(&self, answer: &Answer) -> Result<(), Refusal> {
-        let refusal = match answer::refusal(answer.status, &answer.body, answer.retry_after) {
-            None => return Ok(()),
-            Some(refusal) => refusal,
+        let answer = self.pool.send(&self.site, &self.pace, request).await;
+        let answer = answer.inspect_err(|failure| self.complaint.of_failure(failure))?;
+        let Some(refusal) = answer::refusal(answer.status, &answer.body, answer.retry_after) else {
+            return Ok(());
         };
-        if answer.status != StatusCode::NOT_FOUND || !matches!(refusal, Refusal::Unregistered) {
-            debug!(
-                channel = "fcm",
-                push.id = %self.batch.push.id,
-                status = answer.status.as_u16(),
-                reason = shown(&answer::reason(&answer.body)),
-                "FCM refused a message"
-            );
-        }
+        self.complaint.of_answer(&refusal.outcome(), answer.status, &answer::reason(&answer.body));
         Err(refusal)
     }
 }

@@ -3,7 +3,7 @@
 use aws_sdk_apigatewaymanagement::config::http::HttpResponse;
 use aws_sdk_apigatewaymanagement::error::SdkError;
 use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
-use tracing::debug;
+use http::StatusCode;
 
 use crate::domain::Outcome;
 
@@ -26,7 +26,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// What it means for the target.
-    pub(super) fn outcome(self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Gone => Outcome::InvalidToken { since: None, doubtful: false },
             Self::Throttled => Outcome::Throttled(None),
@@ -38,18 +38,14 @@ impl Refusal {
 }
 
 /// Sorts an error by the status of the answer, if there was one.
-pub(super) fn refusal(error: &SdkError<PostToConnectionError, HttpResponse>) -> Refusal {
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    let refusal = match status {
+pub(super) fn refusal(error: &SdkError<PostToConnectionError, HttpResponse>) -> (Refusal, Option<StatusCode>) {
+    let status = error.raw_response().and_then(|response| StatusCode::from_u16(response.status().as_u16()).ok());
+    let refusal = match status.map(|status| status.as_u16()) {
         Some(410) => Refusal::Gone,
         Some(429) => Refusal::Throttled,
         Some(401 | 403) => Refusal::Forbidden,
         Some(400..=499) => Refusal::Malformed,
         Some(_) | None => Refusal::Unavailable,
     };
-    if !matches!(refusal, Refusal::Gone) {
-        // Only the kind of the error: the answer's text may repeat the connection's id.
-        debug!(channel = "ws", status, "A post was refused: {error}");
-    }
-    refusal
+    (refusal, status)
 }

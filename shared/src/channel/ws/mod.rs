@@ -11,12 +11,10 @@ use aws_sdk_apigatewaymanagement::config::Config;
 use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
 
-use futures::FutureExt;
-
 use crate::domain::Outcome;
 
 use super::Target;
-use super::batch::Batch;
+use super::batch::{Batch, Complaint};
 use super::pace::Pace;
 use answer::Refusal;
 pub use payload::frame;
@@ -45,9 +43,10 @@ impl Sender {
             client: &self.client,
             batch,
             pace: Pace::new(batch.rate),
+            complaint: Complaint::new(batch),
             frame: Blob::new(frame(batch.push).into_bytes()),
         };
-        batch.each(CONCURRENCY, |target| job.send(target).boxed()).await
+        batch.each(CONCURRENCY, |target| job.send(target)).await
     }
 }
 
@@ -55,6 +54,7 @@ struct Job<'a> {
     client: &'a Client,
     batch: &'a Batch<'a>,
     pace: Pace,
+    complaint: Complaint,
     frame: Blob,
 }
 
@@ -64,7 +64,7 @@ impl Job<'_> {
             Ok(()) => Outcome::Delivered,
             Err(Refusal::Gone) => {
                 tokio::time::sleep(NEWBORN).await;
-                self.try_send(target).await.map_or_else(Refusal::outcome, |()| Outcome::Delivered)
+                self.try_send(target).await.map_or_else(|refusal| refusal.outcome(), |()| Outcome::Delivered)
             }
             Err(refusal) => refusal.outcome(),
         }
@@ -75,7 +75,8 @@ impl Job<'_> {
         if !self.batch.is_alive() {
             return Err(Refusal::Late);
         }
-        self.client
+        let posted = self
+            .client
             .post_to_connection()
             .connection_id(target.token.expose())
             .data(self.frame.clone())
@@ -83,9 +84,15 @@ impl Job<'_> {
             // Tries of the SDK's own would take no turn.
             .config_override(Config::builder().retry_config(RetryConfig::disabled()))
             .send()
-            .await
-            .map(drop)
-            .map_err(|error| answer::refusal(&error))
+            .await;
+        posted.map(drop).map_err(|error| {
+            let (refusal, status) = answer::refusal(&error);
+            match status {
+                Some(status) => self.complaint.of_answer(&refusal.outcome(), status, ""),
+                None => self.complaint.of_failure(&error),
+            }
+            refusal
+        })
     }
 }
 
