@@ -50,21 +50,21 @@ mod tests {
     fn counted(count: &Arc<AtomicU32>, fail: bool) -> BoxFuture<'static, Result<u32, u32>> {
         let count = count.clone();
         async move {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             let n = count.fetch_add(1, Ordering::Relaxed) + 1;
             if fail { Err(n) } else { Ok(n) }
         }
         .boxed()
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_crowd_causes_one_fetch() {
         let (flight, count) = (Flight::new(), Arc::new(AtomicU32::new(0)));
         let crowd = (0..50).map(|_| flight.get(|_| true, || counted(&count, false)));
         assert_eq!(futures::future::join_all(crowd).await, vec![Ok(1); 50]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_crowd_shares_a_failure_and_the_next_tries_anew() {
         let (flight, count) = (Flight::new(), Arc::new(AtomicU32::new(0)));
         let crowd = (0..50).map(|_| flight.get(|_| true, || counted(&count, true)));
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(flight.get(|_| true, || counted(&count, false)).await, Ok(2));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_unusable_value_is_replaced() {
         let (flight, count) = (Flight::new(), Arc::new(AtomicU32::new(0)));
         assert_eq!(flight.get(|_| true, || counted(&count, false)).await, Ok(1));

@@ -140,3 +140,44 @@ impl fmt::Debug for Senders {
         f.debug_struct("Senders").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::testkit::{a_live_push, an_app, apns_credentials, targets};
+
+    fn senders() -> Senders {
+        Senders::new(Clock::system(), None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_channel_without_sender_or_credential_is_for_a_person_to_mend() {
+        let (push, targets) = (a_live_push(&Clock::system()), targets(3));
+        for &channel in Channel::ALL {
+            let outcomes = senders().send(channel, &an_app(), &push, &targets, 0).await;
+            assert_eq!(outcomes, vec![Outcome::Config; 3], "{channel}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_to_send_to_is_no_outcome() {
+        let mut app = an_app();
+        app.channels.apns = Some(apns_credentials("https://localhost:1"));
+        assert!(senders().send(Channel::Apns, &app, &a_live_push(&Clock::system()), &[], 10).await.is_empty());
+    }
+
+    #[test]
+    fn sending_can_be_spawned() {
+        fn is_send(_: &impl Send) {}
+        let (senders, app, push) = (senders(), an_app(), a_live_push(&Clock::system()));
+        is_send(&senders.send(Channel::Fcm, &app, &push, &[], 1));
+    }
+
+    #[test]
+    fn a_channel_takes_at_least_one_token_and_one_unit_a_second() {
+        for &channel in Channel::ALL {
+            let ChannelFacts { max_batch, default_rate, .. } = traits(channel);
+            assert!(max_batch > 0 && default_rate > 0, "{channel}");
+        }
+    }
+}

@@ -1,17 +1,25 @@
-//! What the tests of the channels share: a push, its targets, credentials, and a vendor who does as told.
+//! What the tests of the channels share: a push, its targets, credentials, a clock that moves, and a vendor who does as
+//! told.
 
+mod vendor;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use p256::ecdsa::SigningKey;
+use p256::pkcs8::EncodePrivateKey;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    ApnsCredentials, AppId, Audience, DeviceToken, Message, Notification, Push, PushId, Seq, Timestamp,
+    ApnsCredentials, App, AppId, Audience, DeviceToken, Message, Notification, Push, PushId, Seq, Timestamp,
 };
+use crate::runtime::Clock;
 
 use super::Target;
+pub(super) use vendor::{Asked, Reply, Vendor};
 
-/// A P-256 key made for these tests.
-const EC_KEY: &str = "EC";
-
+/// A push with everything in it, accepted in 2023.
 pub(super) fn a_push() -> Push {
     Push {
         id: PushId::from_u128(69),
@@ -34,22 +42,73 @@ pub(super) fn a_push() -> Push {
     }
 }
 
-/// So many targets, whose tokens are their numbers.
-pub(super) fn targets(count: usize) -> Vec<Target> {
-    (0..count).map(|n| Target { token: DeviceToken::new(n.to_string()), package: None }).collect()
+/// The same push, accepted just now and kept for a week.
+pub(super) fn a_live_push(clock: &Clock) -> Push {
+    let mut push = a_push();
+    push.accepted_at = clock.now();
+    push.message.lifetime_secs = 604_800;
+    push
 }
 
+/// So many targets, whose tokens are their numbers.
+pub(super) fn targets(count: usize) -> Vec<Target> {
+    (0..count).map(|n| target(&n.to_string())).collect()
+}
+
+/// One target with a token.
+pub(super) fn target(token: &str) -> Target {
+    Target { token: DeviceToken::new(token), package: None }
+}
+
+/// An app that can reach nobody yet.
+pub(super) fn an_app() -> App {
+    serde_json::from_value(json!({ "id": "1400000000" })).unwrap()
+}
+
+/// Bytes as JSON.
 pub(super) fn json(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap()
 }
 
+/// A key and ids like Apple's, for an endpoint.
 pub(super) fn apns_credentials(endpoint: &str) -> ApnsCredentials {
+    let key = SigningKey::from_slice(&[7; 32]).unwrap().to_pkcs8_pem(Default::default()).unwrap();
     ApnsCredentials {
         endpoint: endpoint.to_owned(),
         team_id: "FANFARE001".to_owned(),
         key_id: "LOCALKEY01".to_owned(),
-        private_key: SecretString::from(EC_KEY),
+        private_key: SecretString::from(key.to_string()),
         topic: "com.example.app".to_owned(),
         rate: 10_000,
+    }
+}
+
+/// A clock that a test moves.
+pub(super) struct MovedClock {
+    file: PathBuf,
+}
+
+impl MovedClock {
+    /// A clock that is right.
+    pub(super) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let n = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self { file: std::env::temp_dir().join(format!("fanfare-channel-clock-{}-{n}", std::process::id())) }
+    }
+
+    /// What the code under test looks at.
+    pub(super) fn clock(&self) -> Clock {
+        Clock::from_lookup(&|_: &str| Some(self.file.display().to_string()))
+    }
+
+    /// Sets it so many seconds ahead.
+    pub(super) fn set_ahead(&self, secs: i64) {
+        std::fs::write(&self.file, secs.to_string()).unwrap();
+    }
+}
+
+impl Drop for MovedClock {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.file);
     }
 }

@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_push_is_a_frame() {
-        insta::assert_snapshot!(frame(&a_push()), @r#"{"type":"push","id":"0000000000000000000017","seq":12,"from":"admin","sent_at":1700000000000,"expires_at":1700000120,"body":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"hi"}}],"task_id":"task-1"}"#);
+        insta::assert_snapshot!(frame(&a_push()), @r#"{"type":"push","id":"0000000000000000000017","seq":12,"from":"admin","sent_at":1700000000000,"expires_at":1700000120,"body":[{"MsgContent":{"Text":"hi"},"MsgType":"TIMTextElem"}],"task_id":"task-1"}"#);
     }
 
     #[test]
