@@ -12,8 +12,10 @@ use crate::Deliver;
 use crate::admit::Admission;
 use crate::settle::settle;
 
-/// What must be left of an invocation for a batch to be begun.
-const MARGIN_MILLIS: i64 = 3_000;
+/// What must be left of an invocation for a batch to be begun: its own time at the channel's pace, which is five seconds
+/// at most, and that of requests to a vendor that does not answer. An invocation that is cut off in the middle of a
+/// batch has sent what no one will know of.
+const MARGIN_MILLIS: i64 = 22_000;
 
 impl Deliver {
     /// Sends a batch, unless it was sent. Whatever has been sent is in the ledger before the message leaves its queue,

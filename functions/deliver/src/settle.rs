@@ -77,7 +77,8 @@ impl Deliver {
         let mut burials = Vec::new();
         for (to, outcome) in task.to.iter().zip(outcomes) {
             let Outcome::InvalidToken { since, .. } = outcome else { continue };
-            if self.breaker.believes(&app.id, task.channel, outcome) {
+            // A closed socket says so itself; no setting of ours could make it.
+            if task.channel == Channel::Ws || self.breaker.believes(&app.id, task.channel, outcome) {
                 burials.push(self.forget(app, task, to, since.unwrap_or(sent_at)));
             } else {
                 warn!(app.id = %app.id, channel = %task.channel, "A verdict on a token is not believed: kept it");

@@ -11,6 +11,9 @@ use crate::address::{Addressed, Target};
 /// How full a message is made when it is cut. A repeat may find more devices for the same users; with this room they
 /// fit the same message.
 const FILL_BYTES: usize = limits::BATCH_BYTES * 9 / 10;
+/// How many seconds of its channel's rate a batch takes at most. `deliver` spreads a batch over its window, within one
+/// invocation.
+const SECONDS_PER_BATCH: u32 = 5;
 /// What surrounds the destinations of a batch.
 const ENVELOPE_BYTES: usize = 1_024;
 
@@ -20,15 +23,19 @@ pub(crate) struct Slice {
     pub task: DeliverTask,
 }
 
-/// Cuts what was addressed. A user's devices on one channel stay together.
-pub(crate) fn cuts(addressed: &Addressed) -> Cuts {
+/// Cuts what was addressed. A user's devices on one channel stay together. `per_second` says how many devices a second
+/// a channel takes.
+pub(crate) fn cuts(addressed: &Addressed, per_second: impl Fn(Channel) -> u32) -> Cuts {
     let slices = addressed.targets.iter().map(|(channel, targets)| {
+        let most = per_second(*channel).saturating_mul(SECONDS_PER_BATCH);
         let mut slices: Vec<(u16, u32)> = Vec::new();
         let mut bytes = 0;
         for user in targets.chunk_by(|a, b| a.low == b.low) {
             let size: usize = user.iter().map(size).sum();
             match slices.last_mut() {
-                Some((_, count)) if bytes + size <= FILL_BYTES - ENVELOPE_BYTES => {
+                Some((_, count))
+                    if bytes + size <= FILL_BYTES - ENVELOPE_BYTES && *count + user.len() as u32 <= most =>
+                {
                     *count += user.len() as u32;
                     bytes += size;
                 }
@@ -101,10 +108,18 @@ mod tests {
         Addressed { targets: BTreeMap::from([(Channel::Fcm, targets)]), ..Addressed::default() }
     }
 
+    const FAST: fn(Channel) -> u32 = |_| 10_000;
+
+    #[test]
+    fn a_batch_is_no_longer_than_five_seconds_of_its_channel() {
+        let cuts = cuts(&addressed(100, 2, 160), |_| 5);
+        assert!(cuts.slices[&Channel::Fcm].iter().all(|(_, count)| *count <= 25));
+    }
+
     #[test]
     fn every_device_is_in_one_batch_and_every_batch_fits_a_message() {
         let all = addressed(3_000, 3, 160);
-        let cuts = cuts(&all);
+        let cuts = cuts(&all, FAST);
         let slices = &slices(&a_push(), Shard(2), all, &cuts)[&Channel::Fcm];
         assert_eq!(slices.iter().map(|slice| slice.task.to.len()).sum::<usize>(), 9_000);
         for (number, slice) in slices.iter().enumerate() {
@@ -118,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_repeat_that_finds_other_devices_keeps_the_users_of_each_slice() {
-        let cuts = cuts(&addressed(2_000, 1, 160));
+        let cuts = cuts(&addressed(2_000, 1, 160), FAST);
         let again = slices(&a_push(), Shard(0), addressed(2_000, 2, 80), &cuts);
         for slice in &again[&Channel::Fcm] {
             let (first, count) = cuts.slices[&Channel::Fcm][slice.number];
@@ -129,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_users_devices_are_not_parted() {
-        let cuts = cuts(&addressed(2_000, 7, 160));
+        let cuts = cuts(&addressed(2_000, 7, 160), FAST);
         let counts: Vec<u32> = cuts.slices[&Channel::Fcm].iter().map(|(_, count)| *count).collect();
         assert!(counts.len() > 1 && counts.iter().all(|count| count % 7 == 0), "{counts:?}");
     }

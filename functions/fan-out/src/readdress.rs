@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use crate::FanOut;
 use crate::address::address;
 use crate::cut::{cuts, slices};
+use crate::shard::devices_per_second;
 
 /// How often in a row a user is addressed again. One who comes and goes faster than that finds the push by itself.
 const DEPTH: usize = 3;
@@ -37,7 +38,7 @@ impl FanOut {
         let members: ShardSet = places.into_iter().collect();
         let contacts = self.contacts.of_members(&push.app, shard, &members).await.map_err(Failure::of)?;
         let addressed = address(&push, &contacts, now, |channel| self.serves(channel));
-        let cuts = cuts(&addressed);
+        let cuts = cuts(&addressed, |channel| devices_per_second(&app, channel));
         self.ledger.put_readdressed(&from, &Readdressed::from(&cuts), now).await.map_err(Failure::of)?;
         for (channel, mut slices) in slices(&push, shard, addressed, &cuts) {
             for slice in &mut slices {

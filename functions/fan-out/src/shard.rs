@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use fanfare::domain::{Audience, Channel, Push, PushId, Shard, ShardSet};
+use fanfare::channel::{self, RateUnit};
+use fanfare::domain::{App, Audience, Channel, Push, PushId, Shard, ShardSet};
 use fanfare::queue::{Failure, Resume};
 use fanfare::store::Cuts;
 use tracing::{info, warn};
@@ -34,7 +35,7 @@ impl FanOut {
         let contacts = self.contacts.of_members(&push.app, shard, &wanted).await.map_err(Failure::of)?;
         let addressed = address(&push, &contacts, now, |channel| self.serves(channel));
         drop(contacts);
-        let proposed = cuts(&addressed);
+        let proposed = cuts(&addressed, |channel| devices_per_second(&app, channel));
         let cuts = self.snapshots.put_cuts(&push, shard, proposed).await.map_err(Failure::of)?;
         let mut by_channel: BTreeMap<Channel, Vec<_>> = slices(&push, shard, addressed, &cuts);
         if let Some(resume) = &resume {
@@ -63,6 +64,15 @@ impl FanOut {
                 self.snapshots.put(push, shard, members).await.map_err(Failure::of)
             }
         }
+    }
+}
+
+/// How many devices a channel takes in a second, in full requests.
+pub(crate) fn devices_per_second(app: &App, channel: Channel) -> u32 {
+    let (_, units) = channel::rate(app, channel);
+    match channel::traits(channel).rate_unit {
+        RateUnit::Devices => units,
+        RateUnit::Requests => units.saturating_mul(channel::traits(channel).max_batch as u32),
     }
 }
 

@@ -7,8 +7,9 @@ use futures::{StreamExt, stream};
 use serde::de::DeserializeOwned;
 use tracing::{Instrument, error, info_span, warn};
 
-/// Messages of one batch that run side by side.
-const AT_ONCE: usize = 4;
+/// Messages of one batch that run side by side: all of them (a batch has ten at most), so that each has the whole time
+/// of the invocation.
+const AT_ONCE: usize = 10;
 
 /// Why a message stays in its queue. It comes again after its visibility timeout, and in the end goes to the
 /// dead letters.
