@@ -4,35 +4,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use tempfile::TempDir;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Tells the stack's time. Functions tell the same, from a file that holds the seconds to add.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    offset_seconds: AtomicU64,
-    directory: TempDir,
+    offset_seconds: Arc<AtomicU64>,
+    offset_file: PathBuf,
 }
 
 impl Clock {
-    /// A clock that agrees with the machine's.
+    /// A clock that agrees with the machine's, and says so in a file in `directory`.
     ///
     /// # Errors
     ///
     /// When the file for the functions cannot be written.
-    pub fn new() -> io::Result<Self> {
-        let clock = Self {
-            shared: Arc::new(Shared {
-                offset_seconds: AtomicU64::new(0),
-                directory: tempfile::Builder::new().prefix("fanfare-local-").tempdir()?,
-            }),
-        };
+    pub fn new(directory: &Path) -> io::Result<Self> {
+        let clock = Self { offset_seconds: Arc::default(), offset_file: directory.join("clock-offset") };
         clock.publish(0)?;
         Ok(clock)
     }
@@ -43,17 +31,18 @@ impl Clock {
     ///
     /// When the file for the functions cannot be written; the clock has not moved then.
     pub fn advance(&self, seconds: u64) -> io::Result<()> {
-        let offset = self.shared.offset_seconds.load(Ordering::SeqCst) + seconds;
+        let offset = self.offset_seconds.load(Ordering::SeqCst).saturating_add(seconds);
         self.publish(offset)?;
-        self.shared.offset_seconds.store(offset, Ordering::SeqCst);
+        self.offset_seconds.store(offset, Ordering::SeqCst);
         Ok(())
     }
 
     /// Milliseconds since 1970.
     pub fn now_ms(&self) -> u64 {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let offset = Duration::from_secs(self.shared.offset_seconds.load(Ordering::SeqCst));
-        u64::try_from((since_1970 + offset).as_millis()).unwrap_or(u64::MAX)
+        let machine = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+        let offset = self.offset_seconds.load(Ordering::SeqCst).saturating_mul(1000);
+        machine.saturating_add(offset)
     }
 
     /// Whole seconds since 1970.
@@ -62,20 +51,15 @@ impl Clock {
     }
 
     /// The file that holds the seconds to add to the machine's clock.
-    pub fn offset_file(&self) -> PathBuf {
-        self.shared.directory.path().join("clock-offset")
-    }
-
-    /// A directory that goes away with the stack.
-    pub fn directory(&self) -> &Path {
-        self.shared.directory.path()
+    pub fn offset_file(&self) -> &Path {
+        &self.offset_file
     }
 
     /// A function may read at any moment, so the file is replaced in one step.
     fn publish(&self, offset: u64) -> io::Result<()> {
-        let next = self.shared.directory.path().join("clock-offset.next");
+        let next = self.offset_file.with_extension("next");
         std::fs::write(&next, offset.to_string())?;
-        std::fs::rename(next, self.offset_file())
+        std::fs::rename(next, &self.offset_file)
     }
 }
 
@@ -165,7 +149,8 @@ mod tests {
 
     #[test]
     fn an_advance_shows_in_the_time_and_in_the_file() {
-        let clock = Clock::new().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Clock::new(directory.path()).unwrap();
         let before = clock.now();
         clock.advance(3600).unwrap();
         clock.advance(60).unwrap();

@@ -139,7 +139,7 @@ async fn advance(State(stack): Stack, Json(request): Json<Value>) -> Response {
         return problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
     }
     for mapping in stack.mappings.iter() {
-        mapping.clock_moved(Duration::from_secs(request.advance_seconds)).await;
+        mapping.clock_moved().await;
     }
     stack.scheduler.catch_up().await;
     if let Err(error) = stack.dynamodb.sweep().await {

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use crate::clock::Clock;
 use crate::lambda::Lambda;
 use crate::sqs::{Message, Sqs};
 use crate::template::{ACCOUNT, Function, QueueMapping, REGION};
@@ -18,7 +19,8 @@ type Waiting = Arc<Mutex<Vec<Waits>>>;
 
 struct Waits {
     receipt: String,
-    until: Instant,
+    /// When it is visible again, in seconds since 1970 by the stack's clock.
+    until: u64,
 }
 
 /// One mapping at work.
@@ -33,12 +35,20 @@ struct Work {
     visibility: Duration,
     sqs: Sqs,
     lambda: Lambda,
+    clock: Clock,
     waiting: Waiting,
 }
 
 impl Mapping {
     /// Starts to poll.
-    pub fn start(function: &Function, mapping: &QueueMapping, visibility: Duration, sqs: Sqs, lambda: Lambda) -> Self {
+    pub fn start(
+        function: &Function,
+        mapping: &QueueMapping,
+        visibility: Duration,
+        sqs: Sqs,
+        lambda: Lambda,
+        clock: Clock,
+    ) -> Self {
         let at_once = lambda.concurrency(&function.name).min(mapping.maximum_concurrency.unwrap_or(usize::MAX));
         let work = Arc::new(Work {
             function: function.name.clone(),
@@ -46,6 +56,7 @@ impl Mapping {
             visibility,
             sqs,
             lambda,
+            clock,
             waiting: Waiting::default(),
         });
         Self { task: tokio::spawn(poll(Arc::clone(&work), at_once)), work }
@@ -56,22 +67,10 @@ impl Mapping {
         &self.work.mapping.queue
     }
 
-    /// The stack's clock has moved: messages whose visibility timeout would be over come back. What a
-    /// function is at work on stays away, and so does what was sent with a delay.
-    pub async fn clock_moved(&self, by: Duration) {
-        let now = Instant::now();
-        let due: Vec<String> = {
-            let mut waiting = self.work.waiting();
-            let (due, left) =
-                waiting.drain(..).filter(|waits| waits.until > now).partition(|waits| waits.until <= now + by);
-            *waiting = left;
-            let due: Vec<Waits> = due;
-            due.into_iter().map(|waits| waits.receipt).collect()
-        };
-        for receipt in due {
-            // It may have come back by itself just now.
-            drop(self.work.sqs.release(self.queue(), &receipt).await);
-        }
+    /// The stack's clock has moved: messages whose visibility timeout is over come back. What was sent with a
+    /// delay stays away, because a paced push takes its time.
+    pub async fn clock_moved(&self) {
+        self.work.release_due().await;
     }
 }
 
@@ -127,7 +126,7 @@ impl Work {
 
     /// Invokes the function, and deletes what succeeded. The rest comes back after its timeout.
     async fn process(&self, batch: Vec<Message>) {
-        let received = Instant::now();
+        let until = self.clock.now() + self.visibility.as_secs();
         let event = Bytes::from(event(&batch, &self.mapping.queue).to_string());
         let failed = match self.lambda.invoke(&self.function, event).await {
             Ok(answer) if self.mapping.reports_failures => failed_items(&answer, &batch),
@@ -137,13 +136,22 @@ impl Work {
         let (failed, done): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|message| failed.contains(&message.message_id));
         let done: Vec<String> = done.into_iter().map(|message| message.receipt_handle).collect();
-        self.waiting().extend(
-            failed
-                .into_iter()
-                .map(|message| Waits { receipt: message.receipt_handle, until: received + self.visibility }),
-        );
+        let failed = failed.into_iter().map(|message| Waits { receipt: message.receipt_handle, until });
+        self.waiting().extend(failed);
+        // The clock may have moved while the function was at work.
+        self.release_due().await;
         if let Err(error) = self.sqs.delete(&self.function, &self.mapping.queue, &done).await {
             tracing::error!(%error, "Deleting from `{}` failed", self.mapping.queue);
+        }
+    }
+
+    /// Makes visible what the stack's clock says is. The queue itself goes by the machine's clock.
+    async fn release_due(&self) {
+        let now = self.clock.now();
+        let due: Vec<Waits> = self.waiting().extract_if(.., |waits| waits.until <= now).collect();
+        for waits in due {
+            // It may have come back by itself, and be somebody else's by now.
+            drop(self.sqs.release(&self.mapping.queue, &waits.receipt).await);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 use http::StatusCode;
 use http::request::Parts;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -95,6 +96,8 @@ pub struct Stack {
     mappings: Arc<Vec<Mapping>>,
     scheduler: Arc<Scheduler>,
     tasks: Vec<JoinHandle<()>>,
+    /// The files that functions read go away with it.
+    _directory: TempDir,
     /// The ports of the vendors close with it.
     _vendors: Vendors,
 }
@@ -115,7 +118,8 @@ impl Stack {
             Surroundings { sqs_url: net::url(&sqs_listener)?, connections_url: net::url(&connections_listener)? };
         let template = Template::parse(&options.template, &around)?;
 
-        let clock = Clock::new()?;
+        let directory = tempfile::Builder::new().prefix("fanfare-local-").tempdir()?;
+        let clock = Clock::new(directory.path())?;
         let usage = Usage::default();
         let gate = Gate::default();
         let data = options.data.as_deref();
@@ -128,14 +132,14 @@ impl Stack {
 
         let settings = Settings {
             program: options.program,
-            variables: variables(&dynamodb, &sqs, &clock, &vendors)?,
+            variables: variables(directory.path(), &dynamodb, &sqs, &clock, &vendors)?,
             clock: clock.clone(),
             logs: options.logs.clone(),
             gate: gate.clone(),
             most_environments: options.most_environments,
         };
         let lambda = Lambda::new(&template.functions, &settings);
-        let mappings = Arc::new(mappings(&template, &sqs, &lambda));
+        let mappings = Arc::new(mappings(&template, &sqs, &lambda, &clock));
         let scheduler = Arc::new(Scheduler::start(&template.functions, lambda.clone(), clock.clone()));
         let mut tasks = vec![tokio::spawn(sweep(dynamodb.clone()))];
 
@@ -164,7 +168,7 @@ impl Stack {
             router = router.fallback(move |request| answer(gateway.clone(), request));
         }
         tasks.push(net::serve(listener, router));
-        Ok(Self { address, lambda, clock, mappings, scheduler, tasks, _vendors: vendors })
+        Ok(Self { address, lambda, clock, mappings, scheduler, tasks, _directory: directory, _vendors: vendors })
     }
 
     /// Where the HTTP API is; the socket is at `/ws`, and `/_local/` beside them.
@@ -202,25 +206,31 @@ async fn seed(options: &Options, template: &Template, dynamodb: &DynamoDb, vendo
 }
 
 /// What every environment is told about this machine.
-fn variables(dynamodb: &DynamoDb, sqs: &Sqs, clock: &Clock, vendors: &Vendors) -> io::Result<Environment> {
-    let certificates = clock.directory().join("vendors.pem");
+fn variables(
+    directory: &Path,
+    dynamodb: &DynamoDb,
+    sqs: &Sqs,
+    clock: &Clock,
+    vendors: &Vendors,
+) -> io::Result<Environment> {
+    let certificates = directory.join("vendors.pem");
     std::fs::write(&certificates, vendors.ca_pem())?;
-    let path = |path: PathBuf| path.to_string_lossy().into_owned();
+    let path = |path: &Path| path.to_string_lossy().into_owned();
     let variables = [
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url().to_owned()),
         ("AWS_ENDPOINT_URL_SQS", sqs.url().to_owned()),
         ("FANFARE_CLOCK_OFFSET_FILE", path(clock.offset_file())),
-        ("SSL_CERT_FILE", path(certificates)),
+        ("SSL_CERT_FILE", path(&certificates)),
     ];
     Ok(variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-fn mappings(template: &Template, sqs: &Sqs, lambda: &Lambda) -> Vec<Mapping> {
+fn mappings(template: &Template, sqs: &Sqs, lambda: &Lambda, clock: &Clock) -> Vec<Mapping> {
     let start = |function: &Function| {
         let each = function.mappings.iter().map(|mapping| {
             let same = |queue: &&Queue| queue.name == mapping.queue;
             let visibility = template.queues.iter().find(same).map_or(Duration::ZERO, |queue| queue.visibility);
-            Mapping::start(function, mapping, visibility, sqs.clone(), lambda.clone())
+            Mapping::start(function, mapping, visibility, sqs.clone(), lambda.clone(), clock.clone())
         });
         each.collect::<Vec<_>>()
     };

@@ -19,6 +19,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -55,6 +56,8 @@ pub enum Error {
 pub struct DynamoDb {
     database: Database,
     url: String,
+    /// The engine stops when the last clone of this is gone.
+    _engine: Arc<Engine>,
 }
 
 impl DynamoDb {
@@ -73,8 +76,9 @@ impl DynamoDb {
     ) -> Result<Self, Error> {
         let database = open(data, clock)?;
         let url = net::url(&listener)?;
+        let engine = Engine::start(database.clone()).await?;
         let proxy = Proxy {
-            engine: serve_engine(database.clone()).await?,
+            engine: engine.url.clone(),
             client: client(),
             meter: Meter::new(database.clone(), tables),
             ids: tables.iter().map(|table| (table.name.clone(), table.id.clone())).collect(),
@@ -82,7 +86,7 @@ impl DynamoDb {
             gate,
         };
         net::serve(listener, axum::Router::new().fallback(handle).with_state(Arc::new(proxy)));
-        let dynamodb = Self { database, url };
+        let dynamodb = Self { database, url, _engine: Arc::new(engine) };
         tables::create(&dynamodb.client(), tables).await?;
         Ok(dynamodb)
     }
@@ -121,32 +125,52 @@ fn open(data: Option<&Path>, clock: &Clock) -> Result<Database, Error> {
     Database::new(&file.to_string_lossy()).map_err(|error| Error::Open(error.to_string()))
 }
 
-/// The engine works on the thread that reads the request, so it has threads of its own: the stack's
-/// timers and pipes must not wait for a query.
-async fn serve_engine(database: Database) -> Result<String, Error> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new().name("dynamodb".to_owned()).spawn(move || {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("dynamodb").enable_all().build();
-        let runtime = match runtime {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                drop(sender.send(Err(error)));
-                return;
+/// The emulator behind its own listener. It works on the thread that reads the request, so it has threads of
+/// its own: the stack's timers and pipes must not wait for a query.
+struct Engine {
+    url: String,
+    /// Dropped with the engine, which ends it.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Engine {
+    async fn start(database: Database) -> io::Result<Self> {
+        let (started, url) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        std::thread::Builder::new().name("dynamodb".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .thread_name("dynamodb")
+                .enable_all()
+                .build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(serve_engine(database, started, stopped)),
+                // Whoever waits for the URL has gone when there is nobody to tell.
+                Err(error) => drop(started.send(Err(error))),
             }
-        };
-        runtime.block_on(async {
-            match TcpListener::bind("127.0.0.1:0").await {
-                Ok(listener) => {
-                    drop(sender.send(net::url(&listener)));
-                    dynoxide::server::serve_on(listener, database).await;
-                }
-                Err(error) => drop(sender.send(Err(error))),
-            }
-        });
-    })?;
-    let url = receiver.await.map_err(io::Error::other)??;
-    Ok(url)
+        })?;
+        let url = url.await.map_err(io::Error::other)??;
+        Ok(Self { url, _stop: stop })
+    }
+}
+
+async fn serve_engine(
+    database: Database,
+    started: oneshot::Sender<io::Result<String>>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let listener = match net::loopback().await {
+        Ok(listener) => listener,
+        Err(error) => return drop(started.send(Err(error))),
+    };
+    drop(started.send(net::url(&listener)));
+    let served = dynoxide::server::serve_with_shutdown(listener, database, async move {
+        // The sender is never used: it says all by going away.
+        drop(stopped.await);
+    });
+    if let Err(error) = served.await {
+        tracing::error!(error, "The engine of DynamoDB failed");
+    }
 }
 
 type HttpClient = Client<HttpConnector, Full<Bytes>>;

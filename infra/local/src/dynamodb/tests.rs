@@ -19,12 +19,14 @@ struct Setup {
     client: Client,
     usage: Usage,
     gate: Gate,
+    _dynamodb: DynamoDb,
 }
 
 async fn setup() -> Setup {
     let usage = Usage::default();
     let gate = Gate::default();
-    let clock = Clock::new().unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let clock = Clock::new(files.path()).unwrap();
     let key = |name: &str| KeyAttribute { name: name.to_owned(), kind: "S".to_owned() };
     let tables = [Table {
         id: "ThingsTable".to_owned(),
@@ -36,7 +38,7 @@ async fn setup() -> Setup {
     let listener = net::loopback().await.unwrap();
     let dynamodb = DynamoDb::start(listener, &tables, None, &clock, usage.clone(), gate.clone()).await.unwrap();
     usage.reset();
-    Setup { client: dynamodb.client(), usage, gate }
+    Setup { client: dynamodb.client(), usage, gate, _dynamodb: dynamodb }
 }
 
 impl Setup {
@@ -256,7 +258,8 @@ async fn a_lost_answer_was_nevertheless_an_effect() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn items_expire_by_the_stacks_clock() {
-    let clock = Clock::new().unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let clock = Clock::new(files.path()).unwrap();
     let tables = [Table {
         id: "T".to_owned(),
         name: "things".to_owned(),
@@ -277,7 +280,8 @@ async fn items_expire_by_the_stacks_clock() {
 #[tokio::test(flavor = "multi_thread")]
 async fn data_in_a_directory_is_there_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
-    let clock = Clock::new().unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let clock = Clock::new(files.path()).unwrap();
     let tables = [Table {
         id: "T".to_owned(),
         name: "things".to_owned(),
