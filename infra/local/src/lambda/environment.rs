@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -145,7 +146,9 @@ impl Environment {
     }
 
     /// Hands over an event, and waits for the answer; a process that takes too long is killed.
-    pub async fn invoke(&self, event: Bytes) -> Result<Bytes, Failure> {
+    ///
+    /// Nothing at all when the process ended before it took the event: then another one may have it.
+    pub async fn invoke(&self, event: Bytes) -> Option<Result<Bytes, Failure>> {
         let (answer, answered) = oneshot::channel();
         let millis = u64::try_from(self.time_limit.as_millis()).unwrap_or(u64::MAX);
         let invocation = Invocation {
@@ -154,19 +157,25 @@ impl Environment {
             arn: self.arn.clone(),
             event,
             answer,
+            taken: Arc::default(),
         };
-        if self.work.send(invocation).await.is_err() {
-            return Err(Failure::Crashed("it takes no work".to_owned()));
-        }
-        tokio::select! {
+        let taken = Arc::clone(&invocation.taken);
+        self.work.send(invocation).await.ok()?;
+        let result = tokio::select! {
             biased;
             Ok(answer) = answered => answer,
-            reason = self.life.ended() => Err(Failure::Crashed(reason)),
+            reason = self.life.ended() => {
+                if !taken.load(Ordering::SeqCst) {
+                    return None;
+                }
+                Err(Failure::Crashed(reason))
+            }
             () = sleep(self.time_limit) => {
                 self.kill().await;
                 Err(Failure::TimedOut(self.time_limit))
             }
-        }
+        };
+        Some(result)
     }
 
     /// Waits until the process asks for work again; false when it is dead instead.
@@ -180,8 +189,10 @@ impl Environment {
         matches!(ready, Ok(true))
     }
 
+    /// Whether it can be given work. A process that was killed a moment ago is not taken for alive because the
+    /// news of its end is still on the way.
     pub fn is_alive(&self) -> bool {
-        !self.life.phase.borrow().is_dead()
+        !self.life.phase.borrow().is_dead() && !is_zombie(self.pid)
     }
 
     /// Returns when the process is gone.
@@ -302,6 +313,13 @@ fn forward(pipe: Option<impl AsyncRead + Unpin + Send + 'static>, name: &str, se
             logs.take(line, is_error);
         }
     });
+}
+
+/// Whether the process has ended without being asked for its status; never where there is no `/proc`.
+fn is_zombie(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which is in parentheses and may itself have some.
+    status.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Reads figures of a process in bytes; 0 where the system has no `/proc`.

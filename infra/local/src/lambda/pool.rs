@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::environment::Environment;
@@ -69,31 +70,39 @@ impl Pool {
         let permit = permit.map_err(|_| Failure::Crashed("the stack stops".to_owned()))?;
         self.invocations.fetch_add(1, Ordering::Relaxed);
 
-        let result = match self.environment().await {
-            Ok(environment) => {
-                let result = environment.invoke(event).await;
-                let pool = Arc::clone(self);
-                // The environment is free when it asks for more, not when it has answered.
-                let returned = tokio::spawn(async move {
-                    if environment.asks_for_more().await {
-                        pool.fleet().idle.push(environment);
-                    } else {
-                        pool.forget(&environment);
-                    }
-                    drop(permit);
-                });
-                // That takes it a fraction of a millisecond. Without the wait, whether the next request is a
-                // cold start would be a race, and no count of environments could be relied on.
-                drop(timeout(RETURN_WITHIN, returned).await);
-                result
-            }
-            Err(failure) => Err(failure),
-        };
+        let result = self.run(event, permit).await;
         if let Err(failure) = &result {
             self.errors.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(function = self.function.name, error = %failure, "An invocation of `{}` failed", self.function.name);
         }
         result
+    }
+
+    async fn run(self: &Arc<Self>, event: Bytes, permit: OwnedSemaphorePermit) -> Result<Bytes, Failure> {
+        loop {
+            let environment = self.environment().await?;
+            let Some(result) = environment.invoke(event.clone()).await else {
+                self.forget(&environment);
+                continue;
+            };
+            // That takes it a fraction of a millisecond. Without the wait, whether the next request is a
+            // cold start would be a race, and no count of environments could be relied on.
+            drop(timeout(RETURN_WITHIN, self.give_back(environment, permit)).await);
+            return result;
+        }
+    }
+
+    /// The environment is free when it asks for more, not when it has answered.
+    fn give_back(self: &Arc<Self>, environment: Arc<Environment>, permit: OwnedSemaphorePermit) -> JoinHandle<()> {
+        let pool = Arc::clone(self);
+        tokio::spawn(async move {
+            if environment.asks_for_more().await {
+                pool.fleet().idle.push(environment);
+            } else {
+                pool.forget(&environment);
+            }
+            drop(permit);
+        })
     }
 
     /// A warm environment, or a new one.

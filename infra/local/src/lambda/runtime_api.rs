@@ -1,6 +1,7 @@
 //! The Runtime API of one environment, as the functions' real runtime speaks it.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -32,6 +33,8 @@ pub(super) struct Invocation {
     pub arn: String,
     pub event: Bytes,
     pub answer: Answer,
+    /// Whether the process asked for it in time.
+    pub taken: Arc<AtomicBool>,
 }
 
 struct Api {
@@ -69,6 +72,7 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
         return pending().await;
     };
     api.enter(Phase::Busy);
+    invocation.taken.store(true, Ordering::SeqCst);
     let response = Response::builder()
         .header("content-type", "application/json")
         .header("lambda-runtime-aws-request-id", &invocation.request_id)

@@ -57,8 +57,14 @@ async fn act(action: &str, event: &Value) -> Result<Value, Error> {
             Ok(json!({"statusCode": 202}))
         }
         "environment" => {
-            let clock = std::fs::read_to_string(std::env::var("FANFARE_CLOCK_OFFSET_FILE")?)?;
-            Ok(json!({"key": std::env::var("AWS_ACCESS_KEY_ID")?, "offset": clock, "home": std::env::var("HOME").ok()}))
+            let clock = std::env::var("FANFARE_CLOCK_OFFSET_FILE")?;
+            let offset = std::fs::read_to_string(&clock)?;
+            Ok(json!({
+                "key": std::env::var("AWS_ACCESS_KEY_ID")?,
+                "clock": clock,
+                "offset": offset,
+                "home": std::env::var("HOME").ok(),
+            }))
         }
         _ => Ok(json!({"statusCode": 404})),
     }

@@ -119,11 +119,19 @@ pub fn runs(pid: u64) -> bool {
     status.is_ok_and(|status| !status.contains(") Z "))
 }
 
+/// SIGKILL, as a person would.
+pub fn kill(pid: u64) {
+    let status = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
 /// A stack in a process of its own, so that it can be killed.
-pub fn start_as_a_process() -> (Child, String) {
+/// `directory` is for what it leaves behind when it is.
+pub fn start_as_a_process(directory: &Path) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", "support::stack_process"])
         .env(STACK_PROCESS, "yes")
+        .env("TMPDIR", directory)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
