@@ -1,9 +1,4 @@
-//! All of Fanfare on one machine.
-//!
-//! One process interprets the template: it plays DynamoDB, SQS, API Gateway, Lambda, EventBridge and
-//! the vendors' servers, and starts itself again as `--function NAME` for every execution
-//! environment, so that the functions run as they do on AWS, each in a process of its own over the
-//! real Lambda runtime.
+#![doc = include_str!("../README.md")]
 
 pub mod caller;
 pub mod cli;
