@@ -168,6 +168,12 @@ impl Stack {
         assert_eq!(answer["idle"], true, "{answer}");
     }
 
+    /// Whether nothing is queued and nothing runs, or no more does before a time is over.
+    pub async fn is_idle_within(&self, millis: u64) -> bool {
+        let url = format!("{}/_local/idle?timeout_ms={millis}", self.base);
+        self.http.get(url).send().await.unwrap().status().is_success()
+    }
+
     /// The tokens that a vendor accepted notifications for, sorted, each as often as it did.
     pub async fn delivered(&self, channel: &str) -> Vec<String> {
         let deliveries = self.deliveries(channel).await;

@@ -39,7 +39,8 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<SqsEvent>| {
         let deliver = deliver.clone();
         async move {
-            let deadline = deliver.deadline(event.context.deadline);
+            let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+            let deadline = Timestamp::from_millis(deadline);
             let handle = |task: DeliverTask| {
                 let deliver = deliver.clone();
                 async move { deliver.batch(task, deadline).await }
@@ -72,11 +73,5 @@ impl Deliver {
             senders: Senders::new(clock.clone(), sockets)?,
             clock,
         })
-    }
-
-    /// When the invocation is ended, by this function's own clock: the platform tells the time by the machine's.
-    fn deadline(&self, machine_millis: u64) -> Timestamp {
-        let left = i64::try_from(machine_millis).unwrap_or(i64::MAX).saturating_sub(Clock::system().now().millis());
-        self.clock.now().plus_millis(left)
     }
 }

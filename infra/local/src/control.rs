@@ -8,6 +8,8 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use fanfare::dialect::tencent::usersig;
+use fanfare::domain::App;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +25,8 @@ use crate::scheduler::Scheduler;
 use crate::sqs::{Depth, Sqs};
 use crate::template::{Queue, Table};
 use crate::usage::Usage;
+
+const DAY_SECS: i64 = 86_400;
 
 /// How often `idle` looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -54,6 +58,8 @@ pub struct Control {
     pub queues: Vec<Queue>,
     /// The template's tables.
     pub tables: Vec<Table>,
+    /// The apps that the stack knew from the start.
+    pub apps: Vec<App>,
 }
 
 impl Control {
@@ -64,6 +70,7 @@ impl Control {
             .route("/functions", get(functions))
             .route("/queues", get(queues))
             .route("/endpoints", get(endpoints))
+            .route("/usersig", get(user_sig))
             .route("/faults", get(faults).put(set_faults))
             .route("/clock", get(clock).post(advance))
             .route("/logs", get(logs))
@@ -103,6 +110,22 @@ async fn endpoints(State(stack): Stack) -> Response {
     let tables: BTreeMap<&str, &str> =
         stack.tables.iter().map(|table| (table.id.as_str(), table.name.as_str())).collect();
     Json(json!({"dynamodb": stack.dynamodb.url(), "sqs": stack.sqs.url(), "tables": tables})).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserSigQuery {
+    user: String,
+    sdkappid: Option<u64>,
+}
+
+/// A UserSig of the first app, or of the one that is asked for, good for a day: what the app's own server would make.
+async fn user_sig(State(stack): Stack, Query(query): Query<UserSigQuery>) -> Response {
+    let apps = stack.apps.iter().filter_map(|app| app.tencent.as_ref());
+    let app = apps.into_iter().find(|app| query.sdkappid.is_none_or(|wanted| wanted == app.sdk_app_id));
+    let Some(app) = app else { return problem(StatusCode::NOT_FOUND, "there is no such app") };
+    let now = i64::try_from(stack.clock.now()).unwrap_or(i64::MAX);
+    usersig::sign(&app.secret_key, app.sdk_app_id, &query.user, now, DAY_SECS, None).into_response()
 }
 
 async fn faults(State(stack): Stack) -> Response {

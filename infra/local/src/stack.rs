@@ -10,6 +10,7 @@ use axum::Router;
 use axum::extract::{Request, WebSocketUpgrade};
 use axum::response::Response;
 use axum::routing::get;
+use fanfare::domain::App;
 use http::StatusCode;
 use http::request::Parts;
 use tempfile::TempDir;
@@ -127,7 +128,7 @@ impl Stack {
             DynamoDb::start(dynamodb_listener, &template.tables, data, &clock, usage.clone(), gate.clone()).await?;
         let sqs = Sqs::start(sqs_listener, &template.queues, usage.clone(), gate.clone()).await?;
         let vendors = start_vendors(&clock).await?;
-        seed(&options, &template, &dynamodb, &vendors).await?;
+        let apps = seed(&options, &template, &dynamodb, &vendors).await?;
         usage.reset();
 
         let settings = Settings {
@@ -155,6 +156,7 @@ impl Stack {
             sqs,
             queues: template.queues.clone(),
             tables: template.tables.clone(),
+            apps,
         };
         let mut router = Router::new().nest("/_local", control.router(vendors.routes()));
         if let Some(api) = template.socket {
@@ -196,13 +198,18 @@ async fn start_vendors(clock: &Clock) -> io::Result<Vendors> {
     Vendors::start(Arc::new(move || i64::try_from(clock.now_ms()).unwrap_or(i64::MAX))).await
 }
 
-async fn seed(options: &Options, template: &Template, dynamodb: &DynamoDb, vendors: &Vendors) -> Result<(), Error> {
+async fn seed(
+    options: &Options,
+    template: &Template,
+    dynamodb: &DynamoDb,
+    vendors: &Vendors,
+) -> Result<Vec<App>, Error> {
     let Some(table) = template.tables.iter().find(|table| table.id == APPS_TABLE) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let apps = demo::apps(options.apps.as_deref(), &vendors.credentials())?;
     demo::store(dynamodb.client(), &table.name, &apps).await?;
-    Ok(())
+    Ok(apps)
 }
 
 /// What every environment is told about this machine.

@@ -1,0 +1,102 @@
+//! Any process may die at any step: everyone is reached all the same, and twice only where a process died between a
+//! vendor's answer and the ledger.
+
+use std::collections::BTreeMap;
+
+use fanfare::domain::{Channel, PushId};
+use fanfare::store::{Account, AccountStore, LedgerStore, PushStore, SnapshotStore};
+use reqwest::Method;
+use serde_json::json;
+use support::Stack;
+
+use crate::{a_stack, text};
+
+/// Longer than any queue's visibility timeout.
+const VISIBILITY_SECS: i64 = 400;
+
+#[tokio::test]
+async fn a_death_at_any_step_loses_no_one() {
+    let stack = a_stack().await;
+    let tokens = populate(&stack).await;
+    // Where the process dies, and how often the step comes before it does.
+    let deaths = [
+        ("push-intake", "sqs", "SendMessage", 1, "before"),
+        ("push-intake", "sqs", "SendMessage", 1, "after"),
+        ("push-intake", "dynamodb", "TransactWriteItems", 1, "after"),
+        ("fan-out", "sqs", "SendMessage", 1, "before"),
+        ("fan-out", "sqs", "SendMessage", 1, "after"),
+        ("fan-out", "dynamodb", "DeleteItem", 1, "before"),
+        ("fan-out", "dynamodb", "PutItem", 1, "before"),
+        ("fan-out", "dynamodb", "PutItem", 1, "after"),
+        ("fan-out", "dynamodb", "PutItem", 2, "after"),
+        ("fan-out", "sqs", "SendMessage", 2, "after"),
+        ("deliver-apns", "dynamodb", "PutItem", 1, "before"),
+        ("deliver-apns", "dynamodb", "PutItem", 1, "after"),
+        ("deliver-apns", "dynamodb", "PutItem", 2, "before"),
+        ("deliver-apns", "dynamodb", "PutItem", 2, "after"),
+        ("deliver-apns", "lambda", "Response", 1, "before"),
+        ("deliver-apns", "lambda", "Response", 1, "after"),
+    ];
+    for (number, (function, service, operation, nth, when)) in deaths.into_iter().enumerate() {
+        let death = format!("{function} dies {when} {operation} {nth}");
+        stack.local(Method::DELETE, "deliveries", None).await;
+        let rule = json!({"function": function, "service": service, "operation": operation, "nth": nth, "when": when});
+        stack.local(Method::PUT, "faults", Some(json!({"kill": [rule]}))).await;
+        let push = json!({"MsgRandom": number, "MsgLifeTime": 86_400, "MsgBody": text(&death),
+            "Condition": {"TagsOr": ["reader"]}});
+        let client = reqwest::Client::new();
+        let answer = client.post(stack.server_url("all_member_push/im_push")).body(push.to_string()).send().await;
+        let status = answer.unwrap().status();
+        assert_eq!(status.is_server_error(), function == "push-intake", "{death}: {status}");
+        // Not idle: what the dead process had taken from a queue is in flight until its visibility timeout.
+        stack
+            .until(&format!("{death}: it comes to that"), async || {
+                stack.local(Method::GET, "faults", None).await["kill"][0]["calls"].as_u64().unwrap() >= nth
+            })
+            .await;
+        stack.local(Method::PUT, "faults", Some(json!({}))).await;
+        // A repeat of the request is not a second push.
+        let task = stack.ok("all_member_push/im_push", push).await["TaskId"].as_str().unwrap().to_owned();
+        let mut rounds = 0;
+        loop {
+            stack.advance(VISIBILITY_SECS).await;
+            if stack.is_idle_within(3_000).await {
+                break;
+            }
+            rounds += 1;
+            assert!(rounds < 8, "{death}: it never comes to rest");
+        }
+
+        let mut delivered = stack.delivered("apns").await;
+        let twice = delivered.len() - tokens.len().min(delivered.len());
+        delivered.dedup();
+        assert_eq!(delivered, tokens, "{death}: not everyone was reached");
+        let between = (operation, nth, when) == ("PutItem", 2, "before") && function == "deliver-apns";
+        assert_eq!(twice > 0, between, "{death}: {twice} were reached twice");
+        let account = account(&stack, &task).await[&Channel::Apns];
+        assert_eq!((account.targeted, account.pending), (tokens.len() as u32, 0), "{death}: {account:?}");
+        assert_eq!(account.settled.delivered, tokens.len() as u32, "{death}: {account:?}");
+    }
+}
+
+/// Thirty users with a phone each; their tokens, sorted.
+async fn populate(stack: &Stack) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for n in 0..30 {
+        let (user, token) = (format!("user{n}"), format!("{n:064x}"));
+        stack.register(&user, "phone", "apns", &token).await;
+        tokens.push(token);
+    }
+    let tags: Vec<_> = (0..30).map(|n| json!({"To_Account": format!("user{n}"), "Tags": ["reader"]})).collect();
+    stack.ok("all_member_push/im_add_tag", json!({"UserTags": tags})).await;
+    tokens
+}
+
+async fn account(stack: &Stack, task: &str) -> BTreeMap<Channel, Account> {
+    let (_, push): (u64, PushId) = fanfare::dialect::tencent::task_id::push_id_of(task).unwrap();
+    let (client, tables) = stack.store().await;
+    let pushes = PushStore::new(client.clone(), &tables.pushes);
+    let accounts =
+        AccountStore::new(LedgerStore::new(client.clone(), &tables.pushes), SnapshotStore::new(client, &tables.pushes));
+    accounts.of(&pushes.get(push).await.unwrap().unwrap()).await.unwrap()
+}
