@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::lambda::Program;
 use crate::logs::{Level, Logs};
 use crate::stack::{self, Options, Stack};
-use crate::{demo, functions};
+use crate::{demo, functions, listen};
 
 /// The template that this executable was built with.
 const TEMPLATE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml"));
@@ -40,6 +40,9 @@ pub struct Arguments {
     /// The most environments of one function at once
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
+    /// Listen as this user to the stack that runs on the port: print what comes, and acknowledge it
+    #[arg(long, value_name = "USER")]
+    listen: Option<String>,
     /// Run this function as an environment of a stack
     #[arg(long, hide = true, value_name = "NAME")]
     function: Option<String>,
@@ -56,6 +59,8 @@ enum Error {
     Io(#[from] io::Error),
     #[error(transparent)]
     Stack(#[from] stack::Error),
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
 }
 
 /// Runs the program with the arguments of this process.
@@ -73,7 +78,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    let result = runtime.block_on(serve(arguments));
+    let result = match &arguments.listen {
+        Some(user) => runtime.block_on(listen::listen(arguments.port, user)).map_err(Error::from),
+        None => runtime.block_on(serve(arguments)),
+    };
     // Connections may still be open, and nobody waits for them.
     runtime.shutdown_background();
     match result {

@@ -8,6 +8,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
 use fanfare::dialect::tencent::usersig;
 use fanfare::domain::App;
 use http::StatusCode;
@@ -132,8 +133,9 @@ async fn faults(State(stack): Stack) -> Response {
     Json(stack.faults.plan()).into_response()
 }
 
-async fn set_faults(State(stack): Stack, Json(plan): Json<Value>) -> Response {
-    match serde_json::from_value::<Plan>(plan) {
+/// Bodies are JSON, whatever the request says they are: people type these requests.
+async fn set_faults(State(stack): Stack, body: Bytes) -> Response {
+    match serde_json::from_slice::<Plan>(&body) {
         Ok(plan) => {
             stack.faults.set(plan);
             Json(stack.faults.plan()).into_response()
@@ -153,8 +155,8 @@ struct Advance {
 }
 
 /// Answers when everything that fell due has happened.
-async fn advance(State(stack): Stack, Json(request): Json<Value>) -> Response {
-    let request = match serde_json::from_value::<Advance>(request) {
+async fn advance(State(stack): Stack, body: Bytes) -> Response {
+    let request = match serde_json::from_slice::<Advance>(&body) {
         Ok(request) => request,
         Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
     };

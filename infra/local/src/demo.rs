@@ -97,12 +97,17 @@ pub fn greeting(address: &str, now: u64) -> String {
         "all_member_push/im_push",
         r#"{"From_Account":"administrator","MsgRandom":'$RANDOM',"MsgLifeTime":120,"MsgBody":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"hello, everyone"}}]}"#,
     );
-    let socket = format!("  ws://{address}/ws?usersig={}&device_id=laptop\n", sign("alice"));
+    let port = address.rsplit(':').next().unwrap_or_default();
+    let port = if port == "3000" { String::new() } else { format!(" --port {port}") };
+    let socket = format!(
+        "  cargo run --{port} --listen alice\n  ws://{address}/ws?usersig={}&device_id=laptop\n",
+        sign("alice")
+    );
     format!(
         "Demo app    SDKAppID {SDK_APP_ID}, administrator `{ADMINISTRATOR}`, secret key `{SECRET_KEY}`\n\
          \x20           App-Key `{APP_KEY}`, App-Secret `{APP_SECRET}`\n\n\
          Import a user, tag her, and push to everyone (the signatures are good for a day):\n\n{import}{tag}{push}\n\
-         Listen as that user:\n\n{socket}\n"
+         Listen as that user, in another terminal or by any WebSocket client:\n\n{socket}\n"
     )
 }
 

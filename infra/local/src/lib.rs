@@ -11,6 +11,7 @@ pub mod functions;
 pub mod gate;
 pub mod gateway;
 pub mod lambda;
+pub mod listen;
 pub mod logs;
 pub mod mapping;
 mod net;
