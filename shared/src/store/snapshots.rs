@@ -60,10 +60,11 @@ impl SnapshotStore {
     /// Writes whom a push is for in one shard, unless that was done; returns what holds.
     pub async fn put(&self, push: &Push, shard: Shard, members: ShardSet) -> Result<ShardSet, StoreError> {
         let mut serialized = Vec::new();
-        RoaringBitmap::from_sorted_iter(members.iter().map(u32::from))
-            .map_err(|error| StoreError::corrupt("snapshot", error))?
-            .serialize_into(&mut serialized)
+        let mut bitmap = RoaringBitmap::from_sorted_iter(members.iter().map(u32::from))
             .map_err(|error| StoreError::corrupt("snapshot", error))?;
+        // Dense audiences are runs: a tag that all have takes bytes, not 8 KB.
+        bitmap.optimize();
+        bitmap.serialize_into(&mut serialized).map_err(|error| StoreError::corrupt("snapshot", error))?;
         let written = self.put_new(push, &keys::snapshot(push.id, shard), "r", serialized).await?;
         if written { Ok(members) } else { Ok(self.get(push.id, shard).await?.unwrap_or(members)) }
     }
