@@ -42,7 +42,7 @@ impl Trouble {
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Store(StoreError::Corrupt { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
             // Trying again later may pass.
-            Self::Store(StoreError::Contended(_) | StoreError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(StoreError::Contended(_) | StoreError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

@@ -17,6 +17,9 @@ use crate::settle::settle;
 /// batch has sent what no one will know of.
 const MARGIN_MILLIS: i64 = 22_000;
 
+/// What must be left for one more try at the ledger.
+const LAST_WRITE_MILLIS: i64 = 1_000;
+
 impl Deliver {
     /// Sends a batch, unless it was sent. Whatever has been sent is in the ledger before the message leaves its queue,
     /// and what follows from it is enqueued before, too: a message that comes again finds the ledger and only does
@@ -76,14 +79,32 @@ impl Deliver {
         let sent_at = self.clock.now();
         let outcomes = self.senders.send(task.channel, &app, push, &to_targets(task), rate).await;
         let settled = settle(task, push, &outcomes, self.clock.now());
-        self.push_back(&app, task, &outcomes).await?;
-        self.clean_up(&app, task, &outcomes, sent_at).await?;
+        // What was sent was sent: nothing may come between it and the ledger that could make it be sent again.
+        self.push_back(&app, task, &outcomes).await;
+        self.clean_up(&app, task, &outcomes, sent_at).await;
         info!(
             push.id = %push.id, app.id = %push.app, channel = %task.channel, attempt = task.attempt,
             delivered = settled.tally.delivered, retrying = settled.retry.len(), devices = targets,
             "Sent a batch of push `{}`", push.id
         );
-        self.finish(key, targets, settled).await.map(Some)
+        self.finish_by(deadline, key, targets, settled).await.map(Some)
+    }
+
+    /// Writes how a batch ended that was sent, and tries for as long as there is time: if it is not written, the batch
+    /// is sent again.
+    async fn finish_by(&self, deadline: Timestamp, key: &BatchKey, targets: u32, done: Done) -> Result<Done, Failure> {
+        loop {
+            match self.ledger.finish(key, targets, &done, self.clock.now()).await {
+                Ok(()) => return Ok(done),
+                Err(error) if deadline.millis_since(self.clock.now()) < LAST_WRITE_MILLIS => {
+                    return Err(Failure::of(error));
+                }
+                Err(error) => {
+                    warn!(push.id = %key.push, error = %error, "The ledger is not written yet: trying again");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        }
     }
 
     async fn finish(&self, key: &BatchKey, targets: u32, done: Done) -> Result<Done, Failure> {
@@ -113,17 +134,15 @@ impl Deliver {
     }
 
     /// A vendor that asked for time gets it from everyone.
-    async fn push_back(&self, app: &App, task: &DeliverTask, outcomes: &[Outcome]) -> Result<(), Failure> {
+    async fn push_back(&self, app: &App, task: &DeliverTask, outcomes: &[Outcome]) {
         let asked = outcomes.iter().filter_map(|outcome| match outcome {
             Outcome::Throttled(wait) => *wait,
             _ => None,
         });
-        match asked.max() {
-            Some(wait) => {
-                let (scope, _) = fanfare::channel::rate(app, task.channel);
-                self.pace.push_back(scope, task.channel, wait, self.clock.now()).await.map_err(Failure::of)
-            }
-            None => Ok(()),
+        let Some(wait) = asked.max() else { return };
+        let (scope, _) = fanfare::channel::rate(app, task.channel);
+        if let Err(error) = self.pace.push_back(scope, task.channel, wait, self.clock.now()).await {
+            warn!(app.id = %app.id, channel = %task.channel, error = %error, "The channel could not be slowed down");
         }
     }
 }

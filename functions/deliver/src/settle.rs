@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fanfare::domain::{App, Channel, ConnectionId, Outcome, Push, Tally, Timestamp, limits};
-use fanfare::queue::{DeliverTask, Destination, Failure};
+use fanfare::queue::{DeliverTask, Destination};
 use fanfare::store::{Done, StoreError};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use tracing::{info, warn};
 
 use crate::Deliver;
@@ -65,14 +65,9 @@ fn gone_users(task: &DeliverTask, outcomes: &[Outcome]) -> Vec<u16> {
 }
 
 impl Deliver {
-    /// Forgets what is dead: connections at once, devices if the verdict on them is to be believed.
-    pub(crate) async fn clean_up(
-        &self,
-        app: &App,
-        task: &DeliverTask,
-        outcomes: &[Outcome],
-        sent_at: Timestamp,
-    ) -> Result<(), Failure> {
+    /// Forgets what is dead: connections at once, devices if the verdict on them is to be believed. What cannot be
+    /// forgotten now will be found dead by the next push.
+    pub(crate) async fn clean_up(&self, app: &App, task: &DeliverTask, outcomes: &[Outcome], sent_at: Timestamp) {
         self.breaker.record(&app.id, task.channel, outcomes);
         let mut burials = Vec::new();
         for (to, outcome) in task.to.iter().zip(outcomes) {
@@ -84,13 +79,14 @@ impl Deliver {
                 warn!(app.id = %app.id, channel = %task.channel, "A verdict on a token is not believed: kept it");
             }
         }
-        let forgotten: Vec<bool> =
-            stream::iter(burials).buffer_unordered(AT_ONCE).try_collect().await.map_err(Failure::of)?;
-        let forgotten = forgotten.into_iter().filter(|forgotten| *forgotten).count();
+        let results: Vec<_> = stream::iter(burials).buffer_unordered(AT_ONCE).collect().await;
+        if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
+            warn!(app.id = %app.id, channel = %task.channel, error = %error, "Dead devices could not be forgotten");
+        }
+        let forgotten = results.into_iter().filter(|result| matches!(result, Ok(true))).count();
         if forgotten > 0 {
             info!(app.id = %app.id, channel = %task.channel, forgotten, "Forgot {forgotten} dead devices");
         }
-        Ok(())
     }
 
     /// Says whether there was anything to forget.

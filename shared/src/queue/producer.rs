@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use serde::Serialize;
 
@@ -23,8 +24,13 @@ const ROUNDS: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// SQS did not answer, or refused.
-    #[error("the queue failed")]
-    Unavailable(#[source] Box<aws_sdk_sqs::Error>),
+    #[error("the queue failed: {code}")]
+    Unavailable {
+        /// The code of the failure, or that there was no answer.
+        code: String,
+        /// The failure.
+        source: Box<aws_sdk_sqs::Error>,
+    },
     /// SQS took some messages of a batch, and these not.
     #[error("the queue refused {refused} messages: {code}")]
     Refused {
@@ -39,6 +45,14 @@ pub enum QueueError {
     /// The task cannot be written down.
     #[error("the task cannot be serialized")]
     Serialize(#[from] serde_json::Error),
+}
+
+impl QueueError {
+    fn of(error: impl Into<aws_sdk_sqs::Error>) -> Self {
+        let source = Box::new(error.into());
+        let code = source.code().unwrap_or("no answer").to_owned();
+        Self::Unavailable { code, source }
+    }
 }
 
 /// Where the queues are.
@@ -108,7 +122,7 @@ impl Queues {
         if let [message] = messages.as_slice() {
             let send = self.client.send_message().queue_url(url).message_body(&message.body);
             let sent = send.delay_seconds(message.delay_secs).send().await;
-            return sent.map(drop).map_err(|error| QueueError::Unavailable(Box::new(error.into())));
+            return sent.map(drop).map_err(QueueError::of);
         }
         let mut refused = String::new();
         for round in 0..ROUNDS {
@@ -126,7 +140,7 @@ impl Queues {
                         .build()
                 })
                 .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| QueueError::Unavailable(Box::new(error.into())))?;
+                .map_err(QueueError::of)?;
             let answer = self
                 .client
                 .send_message_batch()
@@ -134,7 +148,7 @@ impl Queues {
                 .set_entries(Some(entries))
                 .send()
                 .await
-                .map_err(|error| QueueError::Unavailable(Box::new(error.into())))?;
+                .map_err(QueueError::of)?;
             let Some(first) = answer.failed.first() else { return Ok(()) };
             refused.clone_from(&first.code);
             let failed: Vec<usize> = answer.failed.iter().filter_map(|entry| entry.id.parse().ok()).collect();

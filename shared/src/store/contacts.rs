@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValue, TransactWriteItem, Update};
 use futures::{StreamExt, TryStreamExt, stream};
+use tracing::error;
 
 use crate::domain::{
     AppId, Block, ConnectionId, Device, DeviceId, Ordinal, Shard, ShardSet, Timestamp, User, UserId, limits,
@@ -83,7 +84,13 @@ impl ContactStore {
             let low = text(item, "sk").and_then(|low| low.parse().ok());
             let low = low.ok_or_else(|| StoreError::corrupt("contact", "no place"))?;
             if members.contains(low) {
-                contacts.push(read_contact(shard.ordinal(low), item)?);
+                match read_contact(shard.ordinal(low), item) {
+                    Ok(contact) => contacts.push(contact),
+                    // One that cannot be read must not keep the push from 65,535 others.
+                    Err(error) => {
+                        error!(app.id = %app, ordinal = shard.ordinal(low).0, error = %error, "Skipped a contact")
+                    }
+                }
             }
         }
         contacts.sort_unstable_by_key(|contact| contact.ordinal);
@@ -128,7 +135,10 @@ impl ContactStore {
                 if let Some((ordinal, id)) = held.filter(|(ordinal, _)| *ordinal != owner.ordinal) {
                     let theirs = self.read(app, ordinal).await?;
                     let left: Vec<Device> = theirs.devices.iter().filter(|other| other.id != id).cloned().collect();
-                    writes.push(self.write_devices(app, ordinal, None, &theirs, &left)?);
+                    // A contact that is gone stays so: an update would make one without a user.
+                    if theirs.packed.is_some() {
+                        writes.push(self.write_devices(app, ordinal, None, &theirs, &left)?);
+                    }
                 }
             }
             if self.transact(writes).await? {

@@ -9,8 +9,13 @@ pub enum StoreError {
     #[error("gave up after {0} lost races for the same items")]
     Contended(u32),
     /// The database did not answer, or refused: what was being written may or may not be.
-    #[error("the database failed")]
-    Unavailable(#[source] Box<aws_sdk_dynamodb::Error>),
+    #[error("the database failed: {code}")]
+    Unavailable {
+        /// The code of the failure, or that there was no answer.
+        code: String,
+        /// The failure.
+        source: Box<aws_sdk_dynamodb::Error>,
+    },
     /// An item does not hold what its kind holds.
     #[error("an item of kind `{kind}` cannot be read: {reason}")]
     Corrupt {
@@ -32,7 +37,9 @@ where
     aws_sdk_dynamodb::Error: From<SdkError<E, R>>,
 {
     fn from(error: SdkError<E, R>) -> Self {
-        Self::Unavailable(Box::new(error.into()))
+        let source = Box::new(aws_sdk_dynamodb::Error::from(error));
+        let code = source.code().unwrap_or("no answer").to_owned();
+        Self::Unavailable { code, source }
     }
 }
 
