@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use fanfare::dialect::tencent::{Code, Error, accounts, caller, usersig};
 use fanfare::domain::{App, DeviceId, User};
-use lambda_http::http::header::AUTHORIZATION;
-use lambda_http::http::{HeaderMap, StatusCode};
-use lambda_http::{Request, Response};
+use fanfare::runtime::http::Request;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::Audience;
@@ -35,7 +35,7 @@ impl Audience {
     async fn put_device(&self, id: &str, request: &Request) -> Result<Response<String>, Trouble> {
         let (app, user) = self.user(request).await?;
         let id = device_id(id)?;
-        let device = Form::read(request.body())?.device(id, self.clock.now());
+        let device = Form::read(&request.body)?.device(id, self.clock.now());
         let stored = self.contacts.register(&app.id, &user, device).await?;
         Ok(json_response(StatusCode::OK, &form::answer(&stored)))
     }
@@ -51,7 +51,7 @@ impl Audience {
 
     /// The user who calls, created if this is its first login.
     async fn user(&self, request: &Request) -> Result<(Arc<App>, User), Trouble> {
-        let user_sig = bearer(request.headers())?;
+        let user_sig = bearer(&request.headers)?;
         let (sdk_app_id, _) = usersig::peek(user_sig).map_err(Error::from)?;
         let app = self.apps.by_sdk_app_id(sdk_app_id).await?.ok_or_else(|| caller::unknown_app(sdk_app_id))?;
         let proven = caller::user(&app, sdk_app_id, user_sig, self.clock.now())?;
@@ -75,7 +75,7 @@ fn device_id(text: &str) -> Result<DeviceId, Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use lambda_http::http::HeaderValue;
+    use http::HeaderValue;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! A device as a client app describes it, and as it is answered.
 
 use fanfare::domain::{Channel, Device, DeviceId, DeviceToken, Platform, Timestamp, limits};
-use lambda_http::http::Uri;
+use http::Uri;
 use serde_json::{Value, json};
 
 use crate::trouble::Trouble;

@@ -9,11 +9,12 @@ mod route;
 mod tencent;
 mod trouble;
 
+use ::http::Response;
 use fanfare::dialect::tencent::{Code, Error, Reply};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
+use fanfare::runtime::http::{self, Request};
 use fanfare::runtime::{Clock, aws, telemetry};
 use fanfare::store::{self, AppStore, ContactStore, UserStore};
-use lambda_http::{Request, Response, service_fn};
 
 use route::Route;
 
@@ -27,13 +28,13 @@ struct Audience {
 }
 
 /// Runs the function until the platform ends it.
-pub async fn run() -> Result<(), lambda_http::Error> {
+pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let audience = Audience::new(&Environment).await?;
-    lambda_http::run_concurrent(service_fn(move |request: Request| {
+    http::run(move |request| {
         let audience = audience.clone();
-        async move { Ok::<_, lambda_http::Error>(audience.handle(&request).await) }
-    }))
+        async move { audience.handle(&request).await }
+    })
     .await
 }
 
@@ -50,7 +51,7 @@ impl Audience {
     }
 
     async fn handle(&self, request: &Request) -> Response<String> {
-        match Route::of(request.method(), request.uri().path()) {
+        match Route::of(&request.method, &request.path) {
             Route::Tencent(command) => Box::pin(self.tencent(command, request)).await.into_http(),
             Route::Devices(call) => Box::pin(self.devices(call, request)).await,
             Route::Unknown => unknown().into_http(),

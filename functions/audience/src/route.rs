@@ -1,6 +1,6 @@
 //! Which call a path and a method ask for.
 
-use lambda_http::http::Method;
+use http::Method;
 
 /// A call of this function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

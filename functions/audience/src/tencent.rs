@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fanfare::dialect::tencent::caller::{self, Parameters};
 use fanfare::dialect::tencent::{Code, Error, Reply, accounts, audience};
 use fanfare::domain::App;
+use fanfare::runtime::http::Request;
 use fanfare::store::StoreError;
-use lambda_http::Request;
 
 use crate::Audience;
 use crate::route::Command;
@@ -31,7 +31,7 @@ impl Audience {
 
     async fn call(&self, command: Command, request: &Request) -> Result<Reply, Problem> {
         let app = self.administered(request).await?;
-        let (app, body) = (&app.id, &request.body()[..]);
+        let (app, body) = (&app.id, request.body.as_slice());
         Ok(match command {
             Command::AccountImport => {
                 let user = accounts::import(body)?;
@@ -99,7 +99,7 @@ impl Audience {
 
     /// The app that the request is about, if one of its administrators sent it.
     async fn administered(&self, request: &Request) -> Result<Arc<App>, Problem> {
-        let parameters = Parameters::parse(request.uri().query().unwrap_or_default())?;
+        let parameters = Parameters::parse(&request.query)?;
         let app = self.apps.by_sdk_app_id(parameters.sdk_app_id).await?;
         let app = app.ok_or_else(|| caller::unknown_app(parameters.sdk_app_id))?;
         parameters.authenticate(&app, self.clock.now())?;

@@ -2,9 +2,8 @@
 
 use fanfare::dialect::tencent;
 use fanfare::store::StoreError;
-use lambda_http::Response;
-use lambda_http::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use lambda_http::http::{HeaderValue, StatusCode};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use tracing::error;
 

@@ -6,9 +6,9 @@ use fanfare::dialect::tencent::caller::{self, Caller, Parameters};
 use fanfare::dialect::tencent::{Code, Criteria, Error, PushRequest, Reply, push, task_id};
 use fanfare::domain::{App, Audience, Message, Push, PushId, QuotaError, Seq, Timestamp};
 use fanfare::queue::FanOutTask;
+use fanfare::runtime::http::Request;
 use fanfare::store::{Accepted, Intake, Refusal, StoreError};
-use lambda_http::Request;
-use lambda_http::http::Method;
+use http::Method;
 use tracing::{error, info, warn};
 
 use crate::PushIntake;
@@ -16,15 +16,15 @@ use crate::PushIntake;
 impl PushIntake {
     /// Accepts a push. Checks in the order of the dialect, and changes nothing before all have passed.
     pub(crate) async fn im_push(&self, request: &Request) -> Result<Reply, Error> {
-        if request.method() != Method::POST {
+        if request.method != Method::POST {
             return Err(Error::new(Code::UnknownResource, "only POST is understood here"));
         }
         let now = self.clock.now();
-        let parameters = Parameters::parse(request.uri().query().unwrap_or_default())?;
+        let parameters = Parameters::parse(&request.query)?;
         let app = self.apps.by_sdk_app_id(parameters.sdk_app_id).await.map_err(internal)?;
         let app = app.ok_or_else(|| caller::unknown_app(parameters.sdk_app_id))?;
         let caller = parameters.authenticate(&app, now)?;
-        let wanted = PushRequest::parse(request.body(), &app)?;
+        let wanted = PushRequest::parse(&request.body, &app)?;
         let audience = self.audience(&app, &wanted).await?;
         let population = self.users.population(&app.id).await.map_err(internal)?;
 

@@ -5,12 +5,13 @@
 
 mod im_push;
 
+use ::http::Response;
 use fanfare::dialect::tencent::{Code, Error, Reply};
 use fanfare::queue::{self, Queues, Urls};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
+use fanfare::runtime::http::{self, Request};
 use fanfare::runtime::{Clock, aws, telemetry};
 use fanfare::store::{self, AppStore, IntakeStore, UserStore};
-use lambda_http::{Request, Response, service_fn};
 
 #[derive(Clone)]
 struct PushIntake {
@@ -22,13 +23,13 @@ struct PushIntake {
 }
 
 /// Runs the function until the platform ends it.
-pub async fn run() -> Result<(), lambda_http::Error> {
+pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let intake = PushIntake::new(&Environment).await?;
-    lambda_http::run_concurrent(service_fn(move |request: Request| {
+    http::run(move |request| {
         let intake = intake.clone();
-        async move { Ok::<_, lambda_http::Error>(intake.handle(request).await) }
-    }))
+        async move { intake.handle(&request).await }
+    })
     .await
 }
 
@@ -47,9 +48,9 @@ impl PushIntake {
         })
     }
 
-    async fn handle(&self, request: Request) -> Response<String> {
-        let reply = match request.uri().path().rsplit('/').next() {
-            Some("im_push") => self.im_push(&request).await,
+    async fn handle(&self, request: &Request) -> Response<String> {
+        let reply = match request.path.rsplit('/').next() {
+            Some("im_push") => self.im_push(request).await,
             _ => Err(Error::new(Code::UnknownResource, "there is no such call: check the URL")),
         };
         Reply::from(reply).into_http()

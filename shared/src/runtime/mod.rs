@@ -1,8 +1,9 @@
-//! What a function needs of its surroundings: settings, the AWS clients, the clock, the log.
+//! What a function needs of its surroundings: settings, the AWS clients, the clock, HTTP, the log.
 
 pub mod aws;
 mod clock;
 pub mod config;
+pub mod http;
 pub mod telemetry;
 
 pub use clock::Clock;
