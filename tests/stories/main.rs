@@ -6,6 +6,7 @@ mod any_process_may_die;
 mod audience_is_index;
 mod catch_up;
 mod dead_devices;
+mod documented_api;
 mod seed_page;
 mod sockets;
 mod start_and_stop;
