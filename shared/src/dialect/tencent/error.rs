@@ -156,6 +156,16 @@ mod tests {
     }
 
     #[test]
+    fn every_code_is_explained_and_no_other_is() {
+        let page = include_str!("../../../../docs/ERRORS.md");
+        let first_cells = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        let mut explained: Vec<u32> =
+            first_cells.filter(|cell| cell.len() == 5).filter_map(|cell| cell.parse().ok()).collect();
+        explained.sort_unstable();
+        assert_eq!(explained, Code::ALL.iter().map(|code| code.number()).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_sentence_does_not_grow_with_what_it_quotes() {
         assert_eq!(Error::new(Code::Json, "é".repeat(200)).info, "é".repeat(200));
         assert_eq!(Error::new(Code::Json, "é".repeat(9_000)).info, "é".repeat(200) + "…");
