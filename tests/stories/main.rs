@@ -5,6 +5,7 @@ mod accepted_is_kept;
 mod any_process_may_die;
 mod audience_is_index;
 mod catch_up;
+mod contract;
 mod dead_devices;
 mod documented_api;
 mod seed_page;
