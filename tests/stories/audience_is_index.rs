@@ -37,6 +37,8 @@ fn any_sequence_of_changes_leaves_the_index_equal_to_a_scan() {
             let app = AppId::try_from(format!("app{}", app_number.get())).unwrap();
             runtime.block_on(async {
                 if side_by_side {
+                    // Everyone exists, so that every edit meets others in the one block they all share.
+                    take(&users, &app, &Step::Import((0..USERS).collect())).await;
                     join_all(steps.iter().map(|step| take(&users, &app, step))).await;
                 } else {
                     let mut model = BTreeMap::new();
