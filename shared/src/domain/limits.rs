@@ -41,6 +41,10 @@ pub const PUSH_RETENTION_SECS: i64 = 30 * 86_400;
 /// Times that a device is tried before it counts as failed.
 pub const ATTEMPTS: u8 = 6;
 
+/// Most bytes of a notification's title, text and data in JSON: Apple and Google take 4,096 bytes with all that
+/// surrounds them (Tencent, `OfflinePushInfo`: "keep Desc and Ext under 3 KB").
+pub const NOTIFICATION_BYTES: usize = 3_072;
+
 /// Largest frame of a WebSocket API; a longer one would have to be split (API Gateway, WebSocket quotas).
 pub const FRAME_BYTES: usize = 32 * 1024;
 /// Largest batch message: one billing unit of SQS (SQS pricing: each 64 KB chunk is a request).

@@ -25,7 +25,7 @@ pub use condition::Condition;
 pub use delivery::{Outcome, Tally};
 pub use device::{Channel, Device, DeviceToken, Platform, UnknownName};
 pub use ids::{AppId, Block, ConnectionId, DeviceId, InvalidId, Ordinal, PushId, Seq, Shard, UserId};
-pub use notification::Notification;
+pub use notification::{Notification, TooLong};
 pub use push::{Message, Push};
 pub use quota::{QuotaError, Spent};
 pub use shard_set::ShardSet;

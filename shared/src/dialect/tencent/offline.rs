@@ -8,8 +8,9 @@ use crate::domain::Notification;
 /// The notification of a message, or `None` if nothing is to be shown.
 ///
 /// Nothing is, if `PushFlag` is 1, if the message is for online users only, or if neither `Desc` nor any element gives a
-/// text. Without a `Desc`, the text is that of the elements, one after the other with nothing between. Members beyond
-/// those that are used are let pass.
+/// text. Without a `Desc`, the text is that of the elements, one after the other with nothing between. A text that is too
+/// long for the vendors is shortened; a `Title` and an `Ext` that leave no room for one are refused. Members beyond those
+/// that are used are let pass.
 pub(super) fn notification(
     info: Option<&Field<'_>>,
     elements: &[Element],
@@ -24,7 +25,9 @@ pub(super) fn notification(
     if online_only || !shown || text.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Notification { title, text, ext }))
+    Notification::fitting(title, text, ext)
+        .map(Some)
+        .map_err(|error| Error::new(Code::OfflinePushInfo, format!("OfflinePushInfo is too long: {error}")))
 }
 
 type Info = (bool, Option<String>, Option<String>, Option<String>);
