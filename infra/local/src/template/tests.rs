@@ -223,6 +223,13 @@ fn the_template_that_is_deployed_is_understood() {
         assert_eq!(socket.function(route), Some("connection"));
     }
     for function in &template.functions {
-        assert!(function.mappings.iter().all(|mapping| mapping.reports_failures), "{}", function.name);
+        for mapping in &function.mappings {
+            assert!(mapping.reports_failures, "{}: one failure would repeat its whole batch", function.name);
+            assert!(mapping.maximum_concurrency.is_some(), "{}", function.name);
+            let queue = template.queues.iter().find(|queue| queue.name == mapping.queue).unwrap();
+            assert!(queue.visibility >= 6 * function.timeout, "{}: six times its timeout, as AWS asks", queue.id);
+            let redrive: serde_json::Value = serde_json::from_str(&queue.attributes["RedrivePolicy"]).unwrap();
+            assert!(redrive["maxReceiveCount"].as_u64() >= Some(5), "{}", queue.id);
+        }
     }
 }
