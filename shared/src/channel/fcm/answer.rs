@@ -67,12 +67,6 @@ impl From<GrantError> for Refusal {
     }
 }
 
-#[derive(Deserialize)]
-struct Taken {
-    #[expect(dead_code, reason = "that FCM names the message is how a real answer is known")]
-    name: String,
-}
-
 #[derive(Default, Deserialize)]
 struct Body {
     #[serde(default)]
@@ -108,8 +102,8 @@ struct FieldViolation {
 /// Reads an answer: `None` when the message was taken.
 pub(super) fn refusal(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Option<Refusal> {
     if status == StatusCode::OK {
-        let taken = serde_json::from_slice::<Taken>(body).is_ok();
-        return (!taken).then_some(Refusal::Unavailable(None));
+        // Whatever stands in it: what a vendor says it took is not sent again.
+        return None;
     }
     let error = read(body);
     let refusal = match (status.as_u16(), error.code()) {
@@ -249,10 +243,13 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_is_not_sent_again_whatever_the_answer_says() {
+        assert_eq!(raw_outcome(200, "<html>", None), Outcome::Delivered);
+    }
+
+    #[test]
     fn nothing_is_concluded_from_garbage() {
-        for (status, body) in
-            [(200, ""), (200, "<html>"), (400, "{"), (400, "{}"), (403, "<html>"), (302, ""), (502, "")]
-        {
+        for (status, body) in [(400, "{"), (400, "{}"), (403, "<html>"), (302, ""), (502, "")] {
             assert_eq!(raw_outcome(status, body, None), Outcome::Transient(None), "{status} {body}");
         }
     }

@@ -55,10 +55,16 @@ struct Data<'a> {
 
 #[derive(Serialize)]
 struct Android<'a> {
-    /// Even where a push is sent twice, one notification shows.
-    collapse_key: &'a str,
+    notification: OnAndroid<'a>,
     priority: &'static str,
     ttl: String,
+}
+
+#[derive(Serialize)]
+struct OnAndroid<'a> {
+    /// A notification replaces one with the same tag: even where a push is sent twice, one shows. (A collapse key would
+    /// not do that, and FCM keeps only four of them a device.)
+    tag: &'a str,
 }
 
 impl<'a> Payload<'a> {
@@ -80,7 +86,11 @@ impl<'a> Payload<'a> {
             message: Message {
                 token: token.expose(),
                 content: &self.content,
-                android: Android { collapse_key: &self.push_id, priority: "HIGH", ttl: format!("{ttl}s") },
+                android: Android {
+                    notification: OnAndroid { tag: &self.push_id },
+                    priority: "HIGH",
+                    ttl: format!("{ttl}s"),
+                },
             },
         };
         // Strings only: nothing here can fail to be JSON.
@@ -100,7 +110,9 @@ mod tests {
         {
           "message": {
             "android": {
-              "collapse_key": "0000000000000000000017",
+              "notification": {
+                "tag": "0000000000000000000017"
+              },
               "priority": "HIGH",
               "ttl": "90s"
             },
@@ -127,7 +139,9 @@ mod tests {
         {
           "message": {
             "android": {
-              "collapse_key": "0000000000000000000017",
+              "notification": {
+                "tag": "0000000000000000000017"
+              },
               "priority": "HIGH",
               "ttl": "0s"
             },

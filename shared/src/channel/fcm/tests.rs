@@ -187,7 +187,7 @@ async fn every_target_has_its_own_outcome_in_its_place() {
             Outcome::Throttled(secs(90)),
             Outcome::Transient(secs(5)),
             Outcome::Config,
-            Outcome::Transient(None),
+            Outcome::Delivered,
             Outcome::Permanent,
             Outcome::Transient(None),
             Outcome::Delivered,
