@@ -49,8 +49,13 @@ impl ConnectionFunction {
         Ok(self.sockets.post(id, frame.to_string()).await?)
     }
 
+    /// Says to a socket that outlived what is known of it that it has to be opened anew.
+    pub(crate) async fn say_unknown(&self, id: &ConnectionId) -> Result<(), Error> {
+        self.say(id, json!({"type": "error", "code": "unknown_connection", "message": "connect again"})).await
+    }
+
     async fn ack(&self, id: &ConnectionId, seqs: &BTreeSet<Seq>) -> Result<(), Error> {
-        let Some(connection) = self.connections.get(id).await? else { return Err(PostError::Gone.into()) };
+        let Some(connection) = self.connections.get(id).await? else { return self.say_unknown(id).await };
         let now = self.clock.now();
         Ok(self.acks.add(&connection.app, &connection.user, &connection.device, seqs, now).await?)
     }

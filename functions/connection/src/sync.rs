@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fanfare::channel::ws::{self, PostError};
+use fanfare::channel::ws;
 use fanfare::domain::{ConnectionId, Ordinal, PushId, Seq, ShardSet, Timestamp};
 use fanfare::store::{Acknowledged, Offline};
 use serde_json::json;
@@ -20,7 +20,7 @@ impl ConnectionFunction {
     /// snapshot and only then reads contacts. At least one of the two sees the other: a push whose snapshot is not
     /// there yet will find the connection.
     pub(crate) async fn sync(&self, id: &ConnectionId) -> Result<(), Error> {
-        let Some(connection) = self.connections.get(id).await? else { return Err(PostError::Gone.into()) };
+        let Some(connection) = self.connections.get(id).await? else { return self.say_unknown(id).await };
         let (app, user, device) = (&connection.app, &connection.user, &connection.device);
         let now = self.clock.now();
         let acknowledged = self.acks.get(app, user, device).await?;

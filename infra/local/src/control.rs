@@ -28,6 +28,7 @@ use crate::template::{Queue, Table};
 use crate::usage::Usage;
 
 const DAY_SECS: i64 = 86_400;
+const MOST_ADVANCE_SECS: u64 = 10 * 365 * 86_400;
 
 /// How often `idle` looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -160,6 +161,9 @@ async fn advance(State(stack): Stack, body: Bytes) -> Response {
         Ok(request) => request,
         Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
     };
+    if request.advance_seconds > MOST_ADVANCE_SECS {
+        return problem(StatusCode::BAD_REQUEST, "the clock moves ten years at a time at most");
+    }
     if let Err(error) = stack.clock.advance(request.advance_seconds) {
         return problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
     }
