@@ -1,10 +1,7 @@
 //! Any process may die at any step: everyone is reached all the same, and twice only where a process died between a
 //! vendor's answer and the ledger.
 
-use std::collections::BTreeMap;
-
-use fanfare::domain::{Channel, PushId};
-use fanfare::store::{Account, AccountStore, LedgerStore, PushStore, SnapshotStore};
+use fanfare::domain::Channel;
 use reqwest::Method;
 use serde_json::json;
 use support::Stack;
@@ -73,7 +70,7 @@ async fn a_death_at_any_step_loses_no_one() {
         assert_eq!(delivered, tokens, "{death}: not everyone was reached");
         let between = (operation, nth, when) == ("PutItem", 2, "before") && function == "deliver-apns";
         assert_eq!(twice > 0, between, "{death}: {twice} were reached twice");
-        let account = account(&stack, &task).await[&Channel::Apns];
+        let account = stack.account(&task).await[&Channel::Apns];
         assert_eq!((account.targeted, account.pending), (tokens.len() as u32, 0), "{death}: {account:?}");
         assert_eq!(account.settled.delivered, tokens.len() as u32, "{death}: {account:?}");
     }
@@ -90,13 +87,4 @@ async fn populate(stack: &Stack) -> Vec<String> {
     let tags: Vec<_> = (0..30).map(|n| json!({"To_Account": format!("user{n}"), "Tags": ["reader"]})).collect();
     stack.ok("all_member_push/im_add_tag", json!({"UserTags": tags})).await;
     tokens
-}
-
-async fn account(stack: &Stack, task: &str) -> BTreeMap<Channel, Account> {
-    let (_, push): (u64, PushId) = fanfare::dialect::tencent::task_id::push_id_of(task).unwrap();
-    let (client, tables) = stack.store().await;
-    let pushes = PushStore::new(client.clone(), &tables.pushes);
-    let accounts =
-        AccountStore::new(LedgerStore::new(client.clone(), &tables.pushes), SnapshotStore::new(client, &tables.pushes));
-    accounts.of(&pushes.get(push).await.unwrap().unwrap()).await.unwrap()
 }

@@ -1,6 +1,7 @@
 //! Two hundred people are online.
 
 use futures::future::join_all;
+use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
 use support::Socket;
@@ -78,4 +79,46 @@ async fn a_socket_that_vanished_unseen_is_found_gone_and_its_user_reached_by_ven
     let everyone = [0].into_iter().collect();
     let left = contacts.of_members(&app, fanfare::domain::Shard(0), &everyone).await.unwrap();
     assert!(left[0].connections.is_empty(), "the dead connection is forgotten");
+}
+
+#[tokio::test]
+async fn who_leaves_before_a_repeat_of_the_fan_out_is_reached_by_vendor() {
+    let stack = a_stack().await;
+    stack.register("anne", "phone", "apns", &"ab".repeat(32)).await;
+    stack.register("ben", "phone", "apns", &"cd".repeat(32)).await;
+    let socket = stack.socket("anne", "phone").await;
+    // It dies once it has written that she is to be reached by socket, and before any batch is sent.
+    let kill = json!({"function": "fan-out", "service": "dynamodb", "operation": "PutItem", "nth": 1, "when": "after"});
+    stack.local(Method::PUT, "faults", Some(json!({"kill": [kill]}))).await;
+    let push = json!({"MsgRandom": 1, "MsgLifeTime": 86_400, "MsgBody": text("hi")});
+    let answer = stack.ok("all_member_push/im_push", push).await;
+    let died = async || stack.local(Method::GET, "faults", None).await["kill"][0]["calls"].as_u64() >= Some(1);
+    stack.until("the fan-out dies", died).await;
+    stack.local(Method::PUT, "faults", Some(json!({}))).await;
+    socket.close().await;
+    while !stack.is_idle_within(3_000).await {
+        stack.advance(400).await;
+    }
+    assert_eq!(stack.delivered("apns").await, ["ab".repeat(32), "cd".repeat(32)]);
+    let account = stack.account(answer["TaskId"].as_str().unwrap()).await;
+    assert!(account.values().all(|account| account.pending == 0), "{account:?}");
+}
+
+#[tokio::test]
+async fn an_unfinished_socket_batch_is_tried_again_only_where_it_failed() {
+    let stack = a_stack().await;
+    let mut phone = stack.socket("anne", "phone").await;
+    let mut tablet = stack.socket("anne", "tablet").await;
+    let fail = json!({"service": "execute-api", "operation": "PostToConnection", "nth": 1, "times": 1,
+        "error": "LimitExceededException"});
+    stack.local(Method::PUT, "faults", Some(json!({"fail": [fail]}))).await;
+    let push = json!({"MsgRandom": 1, "MsgLifeTime": 86_400, "MsgBody": text("hi")});
+    stack.ok("all_member_push/im_push", push).await;
+    assert_eq!(phone.hear().await["body"], text("hi"));
+    assert_eq!(tablet.hear().await["body"], text("hi"));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stack.idle().await;
+    for socket in [&mut phone, &mut tablet] {
+        assert_eq!(socket.hear_within(Duration::from_millis(300)).await, None, "it came twice");
+    }
 }

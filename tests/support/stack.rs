@@ -1,10 +1,14 @@
 //! A stack of one's own: the program that `cargo run` starts, on a free port.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use fanfare::dialect::tencent::task_id::push_id_of;
 use fanfare::dialect::tencent::usersig;
+use fanfare::domain::Channel;
+use fanfare::store::{Account, AccountStore, LedgerStore, PushStore, SnapshotStore};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -200,6 +204,16 @@ impl Stack {
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+    }
+
+    /// The account of a push, by channel.
+    pub async fn account(&self, task_id: &str) -> BTreeMap<Channel, Account> {
+        let (_, push) = push_id_of(task_id).expect("a task id");
+        let (client, tables) = self.store().await;
+        let pushes = PushStore::new(client.clone(), &tables.pushes);
+        let ledger = LedgerStore::new(client.clone(), &tables.pushes);
+        let accounts = AccountStore::new(ledger, SnapshotStore::new(client, &tables.pushes));
+        accounts.of(&pushes.get(push).await.unwrap().unwrap()).await.unwrap()
     }
 
     /// The stack's tables, through the SDK, as the functions see them.

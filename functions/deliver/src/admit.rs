@@ -10,8 +10,9 @@ use crate::Deliver;
 
 /// How early a batch may be for its window and wait for it here: queues delay by whole seconds.
 const EARLY_MILLIS: i64 = 2_000;
-/// How late it may be. A window that is gone is someone else's: a batch that is later than this takes a new one.
-const LATE_MILLIS: i64 = 1_000;
+/// How late it may be: by less than what the spacing of its requests is exact to. A window that is gone is someone else's:
+/// a batch that is later than this takes a new one.
+const LATE_MILLIS: i64 = 100;
 
 /// Whether a batch may go.
 pub(crate) enum Admission {

@@ -17,6 +17,8 @@ use crate::settle::settle;
 /// batch has sent what no one will know of.
 const MARGIN_MILLIS: i64 = 22_000;
 
+/// How much of it waiting for the batch's window may take.
+const MOST_WAIT_MILLIS: i64 = 4_000;
 /// What must be left for one more try at the ledger.
 const LAST_WRITE_MILLIS: i64 = 1_000;
 
@@ -61,21 +63,26 @@ impl Deliver {
         let targets = task.to.len() as u32;
         if !push.is_alive(self.clock.now()) {
             let tally = Tally { expired: targets, ..Tally::default() };
-            return self.finish(key, targets, Done { tally, ..Done::default() }).await.map(Some);
+            return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
         }
         let Some(app) = self.apps.get(&push.app).await.map_err(Failure::of)? else {
             let tally = Tally { failed: targets, ..Tally::default() };
-            return self.finish(key, targets, Done { tally, ..Done::default() }).await.map(Some);
+            return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
         };
         let rate = match self.admit(&app, task, deadline).await? {
             Admission::Now { rate } => rate,
             Admission::Later { window, delay } => {
                 let later = DeliverTask { window: Some(window), ..task.clone() };
                 self.queues.deliver(task.channel, &[(later, delay)]).await.map_err(Failure::of)?;
-                self.ledger.release(key).await.map_err(Failure::of)?;
+                self.ledger.release(key, deadline).await.map_err(Failure::of)?;
                 return Ok(None);
             }
         };
+        // What came before may have taken long, on a bad day of the database.
+        if deadline.millis_since(self.clock.now()) < MARGIN_MILLIS - MOST_WAIT_MILLIS {
+            self.ledger.release(key, deadline).await.map_err(Failure::of)?;
+            return Err(Failure::Held);
+        }
         let sent_at = self.clock.now();
         let outcomes = self.senders.send(task.channel, &app, push, &to_targets(task), rate).await;
         let settled = settle(task, push, &outcomes, self.clock.now());
@@ -87,15 +94,16 @@ impl Deliver {
             delivered = settled.tally.delivered, retrying = settled.retry.len(), devices = targets,
             "Sent a batch of push `{}`", push.id
         );
-        self.finish_by(deadline, key, targets, settled).await.map(Some)
+        self.finish(deadline, key, targets, settled).await.map(Some)
     }
 
-    /// Writes how a batch ended that was sent, and tries for as long as there is time: if it is not written, the batch
-    /// is sent again.
-    async fn finish_by(&self, deadline: Timestamp, key: &BatchKey, targets: u32, done: Done) -> Result<Done, Failure> {
+    /// Writes how a batch ended, and tries for as long as there is time: if it is not written, the batch is sent again.
+    async fn finish(&self, deadline: Timestamp, key: &BatchKey, targets: u32, done: Done) -> Result<Done, Failure> {
         loop {
-            match self.ledger.finish(key, targets, &done, self.clock.now()).await {
-                Ok(()) => return Ok(done),
+            match self.ledger.finish(key, targets, &done, deadline, self.clock.now()).await {
+                Ok(true) => return Ok(done),
+                // The lease was over, and another has the batch: what follows from it is the other's to say.
+                Ok(false) => return Err(Failure::Held),
                 Err(error) if deadline.millis_since(self.clock.now()) < LAST_WRITE_MILLIS => {
                     return Err(Failure::of(error));
                 }
@@ -107,16 +115,12 @@ impl Deliver {
         }
     }
 
-    async fn finish(&self, key: &BatchKey, targets: u32, done: Done) -> Result<Done, Failure> {
-        self.ledger.finish(key, targets, &done, self.clock.now()).await.map_err(Failure::of)?;
-        Ok(done)
-    }
-
     /// Enqueues what follows from how a batch ended. Harmless a second time: the ledger knows those batches too.
     async fn follow_up(&self, task: &DeliverTask, key: &BatchKey, done: &Done) -> Result<(), Failure> {
         if !done.retry.is_empty() {
             let to = done.retry.iter().filter_map(|place| task.to.get(usize::from(*place)).cloned()).collect();
-            let child = DeliverTask { attempt: key.next_attempt().attempt, window: None, to, ..task.clone() };
+            let (attempt, reached) = (key.next_attempt().attempt, done.reached.clone());
+            let child = DeliverTask { attempt, window: None, reached, to, ..task.clone() };
             let delay = Duration::from_secs(u64::from(done.delay_secs));
             self.queues.deliver(task.channel, &[(child, delay)]).await.map_err(Failure::of)?;
         }

@@ -1,6 +1,6 @@
 //! What outcomes mean: for the account, for the next attempt, and for the devices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fanfare::domain::{App, Channel, ConnectionId, Outcome, Push, Tally, Timestamp, limits};
@@ -36,6 +36,7 @@ pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now:
     }
     if task.channel == Channel::Ws {
         done.readdress = gone_users(task, outcomes);
+        done.reached = reached_users(task, outcomes, &done.retry);
     }
     if done.retry.is_empty() {
         done.delay_secs = 0;
@@ -54,14 +55,23 @@ fn retry_delay(attempt: u8, outcomes: &[Outcome]) -> u32 {
     asked.chain([own]).max().unwrap_or(own).min(longest).as_secs() as u32
 }
 
-/// Users with a connection that was gone, and none in the batch that is not.
+/// Users with a connection that was gone, and none in this attempt or one before that was not.
 fn gone_users(task: &DeliverTask, outcomes: &[Outcome]) -> Vec<u16> {
     let mut users: BTreeMap<u16, bool> = BTreeMap::new();
     for (to, outcome) in task.to.iter().zip(outcomes) {
         let gone = matches!(outcome, Outcome::InvalidToken { .. });
         users.entry(to.0).and_modify(|all| *all &= gone).or_insert(gone);
     }
-    users.into_iter().filter(|(_, all_gone)| *all_gone).map(|(low, _)| low).collect()
+    let lost = users.into_iter().filter(|(low, all_gone)| *all_gone && !task.reached.contains(low));
+    lost.map(|(low, _)| low).collect()
+}
+
+/// Users of the next attempt who have it on another connection, from this attempt or one before.
+fn reached_users(task: &DeliverTask, outcomes: &[Outcome], retry: &[u16]) -> Vec<u16> {
+    let delivered = task.to.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Delivered);
+    let reached: BTreeSet<u16> = delivered.map(|(to, _)| to.0).chain(task.reached.iter().copied()).collect();
+    let retried: BTreeSet<u16> = retry.iter().filter_map(|place| Some(task.to.get(usize::from(*place))?.0)).collect();
+    reached.intersection(&retried).copied().collect()
 }
 
 impl Deliver {
@@ -139,6 +149,7 @@ mod tests {
             slice: "0".to_owned(),
             attempt,
             window: None,
+            reached: vec![],
             packages: vec![],
             to: lows.iter().map(|low| Destination(*low, DeviceToken::new("t"), None)).collect(),
         }
@@ -177,5 +188,15 @@ mod tests {
         let task = task(Channel::Ws, 0, &[1, 1, 2, 2, 3]);
         let outcomes = [DEAD, DEAD, DEAD, Outcome::Delivered, DEAD];
         assert_eq!(settle(&task, &push(60), &outcomes, NOW).readdress, [1, 3]);
+    }
+
+    #[test]
+    fn a_user_reached_on_one_connection_is_not_offline_when_the_other_is_found_gone_later() {
+        let first = task(Channel::Ws, 0, &[1, 1, 2]);
+        let outcomes = [Outcome::Delivered, Outcome::Transient(None), Outcome::Transient(None)];
+        let done = settle(&first, &push(60), &outcomes, NOW);
+        assert_eq!((done.retry.as_slice(), done.reached.as_slice()), (&[1, 2][..], &[1][..]));
+        let second = DeliverTask { reached: done.reached, ..task(Channel::Ws, 1, &[1, 2]) };
+        assert_eq!(settle(&second, &push(60), &[DEAD, DEAD], NOW).readdress, [2]);
     }
 }

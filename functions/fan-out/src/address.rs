@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fanfare::domain::{Channel, DeviceToken, Push, Timestamp};
+use fanfare::domain::{Channel, DeviceToken, Push, ShardSet, Timestamp};
 use fanfare::store::Contact;
 
 /// Where a push goes, by channel, in the order of its users.
@@ -11,6 +11,10 @@ pub(crate) struct Addressed {
     pub targets: BTreeMap<Channel, Vec<Target>>,
     /// Devices kept back, by channel.
     pub suppressed: BTreeMap<Channel, u32>,
+    /// Those addressed by socket.
+    pub sockets: ShardSet,
+    /// Those who were addressed by socket before, and have none now.
+    pub left: Vec<u16>,
 }
 
 /// One device or connection of a user.
@@ -24,20 +28,30 @@ pub(crate) struct Target {
 
 /// Chooses the ways to each user: the live connections of those who are connected; of the others the devices, by
 /// their vendors, if the push wants notifications at all.
+///
+/// A repeat keeps to who was addressed by socket `before`: whoever has come online since has been addressed by vendor,
+/// and whoever has left may have been in a batch that was never sent.
 pub(crate) fn address(
     push: &Push,
     contacts: &[Contact],
     now: Timestamp,
     serves: impl Fn(Channel) -> bool,
+    before: Option<&ShardSet>,
 ) -> Addressed {
     let mut addressed = Addressed::default();
     for contact in contacts {
         let low = contact.ordinal.low();
-        for connection in &contact.connections {
+        let is_online = !contact.connections.is_empty();
+        let by_socket = before.map_or(is_online, |before| before.contains(low));
+        if by_socket {
+            addressed.sockets.insert(low);
+            addressed.left.extend((!is_online).then_some(low));
+        }
+        for connection in contact.connections.iter().filter(|_| by_socket) {
             let token = DeviceToken::new(connection.as_str());
             addressed.targets.entry(Channel::Ws).or_default().push(Target { low, token, package: None });
         }
-        if !contact.connections.is_empty() || push.notification.is_none() {
+        if by_socket || push.notification.is_none() {
             continue;
         }
         for device in &contact.devices {
@@ -112,17 +126,31 @@ pub(crate) mod tests {
             contact(1, &[], vec![device(Channel::Apns, "a1"), device(Channel::Fcm, "f1")]),
             contact(2, &[], vec![]),
         ];
-        let addressed = address(&a_push(), &contacts, NOW, |_| true);
+        let addressed = address(&a_push(), &contacts, NOW, |_| true, None);
         assert_eq!(tokens(&addressed, Channel::Ws), ["c1", "c2"]);
         assert_eq!(tokens(&addressed, Channel::Apns), ["a1"]);
         assert_eq!(tokens(&addressed, Channel::Fcm), ["f1"]);
     }
 
     #[test]
+    fn a_repeat_keeps_to_who_was_addressed_by_socket_and_tells_who_has_left() {
+        let contacts = [
+            contact(0, &[], vec![device(Channel::Apns, "left")]),
+            contact(1, &["came"], vec![device(Channel::Apns, "a1")]),
+            contact(2, &["stayed"], vec![device(Channel::Apns, "a2")]),
+        ];
+        let before = [0, 2].into_iter().collect();
+        let addressed = address(&a_push(), &contacts, NOW, |_| true, Some(&before));
+        assert_eq!(tokens(&addressed, Channel::Ws), ["stayed"]);
+        assert_eq!(tokens(&addressed, Channel::Apns), ["a1"]);
+        assert_eq!(addressed.left, [0]);
+    }
+
+    #[test]
     fn without_a_notification_no_vendor_is_used() {
         let push = Push { notification: None, ..a_push() };
         let contacts = [contact(1, &[], vec![device(Channel::Apns, "a1")]), contact(2, &["c"], vec![])];
-        let addressed = address(&push, &contacts, NOW, |_| true);
+        let addressed = address(&push, &contacts, NOW, |_| true, None);
         assert_eq!(addressed.targets.keys().collect::<Vec<_>>(), [&Channel::Ws]);
         assert!(addressed.suppressed.is_empty());
     }
@@ -131,7 +159,7 @@ pub(crate) mod tests {
     fn devices_that_want_no_pushes_or_have_no_sender_are_kept_back_and_counted() {
         let off = Device { push_enabled: false, ..device(Channel::Apns, "a1") };
         let contacts = [contact(1, &[], vec![off, device(Channel::Huawei, "h1"), device(Channel::Fcm, "f1")])];
-        let addressed = address(&a_push(), &contacts, NOW, |channel| channel != Channel::Huawei);
+        let addressed = address(&a_push(), &contacts, NOW, |channel| channel != Channel::Huawei, None);
         assert_eq!(tokens(&addressed, Channel::Fcm), ["f1"]);
         assert_eq!(addressed.suppressed, BTreeMap::from([(Channel::Apns, 1), (Channel::Huawei, 1)]));
     }

@@ -47,7 +47,8 @@ pub(crate) fn cuts(addressed: &Addressed, per_second: impl Fn(Channel) -> u32) -
         }
         (*channel, slices)
     });
-    Cuts { slices: slices.collect(), suppressed: addressed.suppressed.clone() }
+    let (suppressed, sockets) = (addressed.suppressed.clone(), addressed.sockets.clone());
+    Cuts { slices: slices.collect(), suppressed, sockets }
 }
 
 /// The batches that the cuts make of what was addressed, by channel. On a channel that the cuts do not know,
@@ -83,7 +84,7 @@ pub(crate) fn task(push: &Push, shard: Shard, channel: Channel, slice: String, t
             Destination(target.low, target.token.clone(), package)
         })
         .collect();
-    DeliverTask { push: push.id, shard, channel, slice, attempt: 0, window: None, packages, to }
+    DeliverTask { push: push.id, shard, channel, slice, attempt: 0, window: None, reached: Vec::new(), packages, to }
 }
 
 /// Bytes that a target takes in a message: at most `[65535,"…",255],`, and its package, were it the only one to name it.

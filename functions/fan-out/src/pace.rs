@@ -14,6 +14,15 @@ use crate::cut::Slice;
 /// Slices that share one reservation and one send.
 const SLICES_PER_RESERVATION: usize = 10;
 
+/// What becomes of batches whose windows are further off than a queue can delay them.
+#[derive(Clone, Copy)]
+pub(crate) enum Overflow<'a> {
+    /// The shard's task goes on with them later; it may have done so before, from there.
+    GoesOn(Option<&'a Resume>),
+    /// They wait in their queue, and are put back into it when they come too early.
+    Waits,
+}
+
 impl FanOut {
     /// Sends slices of one channel, as far as its pace lets them leave within the longest delay of a queue; what does
     /// not is left to a task that goes on there. Returns how many batches were sent.
@@ -24,9 +33,13 @@ impl FanOut {
         shard: Shard,
         channel: Channel,
         slices: Vec<Slice>,
-        resume: Option<&Resume>,
+        overflow: Overflow<'_>,
     ) -> Result<usize, Failure> {
         let mut rest: &[Slice] = &slices;
+        let resume = match overflow {
+            Overflow::GoesOn(resume) => resume,
+            Overflow::Waits => None,
+        };
         // What is reserved already is used first.
         let mut reserved = resume.map(|resume| (resume.window, resume.slices));
         if let Some(resume) = resume {
@@ -41,7 +54,8 @@ impl FanOut {
                 Some((window, _)) => window,
                 None => self.reserve(app, channel, units).await?,
             };
-            if wait(window.start, self.clock.now()) > limits::QUEUE_DELAY_SECS {
+            let is_far = wait(window.start, self.clock.now()) > limits::QUEUE_DELAY_SECS;
+            if is_far && matches!(overflow, Overflow::GoesOn(_)) {
                 let resume = Resume { channel, slice: first.number, window, slices: group.len() };
                 let task = FanOutTask::Shard { push: push.id, shard, resume: Some(resume) };
                 // A little early, so that the first batch still gets a delay of its own.

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use crate::FanOut;
 use crate::address::address;
 use crate::cut::{cuts, slices};
+use crate::pace::Overflow;
 use crate::shard::devices_per_second;
 
 /// How often in a row a user is addressed again. One who comes and goes faster than that finds the push by itself.
@@ -37,25 +38,20 @@ impl FanOut {
         let from = BatchKey { push: id, shard, channel: Channel::Ws, slice, attempt };
         let members: ShardSet = places.into_iter().collect();
         let contacts = self.contacts.of_members(&push.app, shard, &members).await.map_err(Failure::of)?;
-        let addressed = address(&push, &contacts, now, |channel| self.serves(channel));
-        let cuts = cuts(&addressed, |channel| devices_per_second(&app, channel));
-        self.ledger.put_readdressed(&from, &Readdressed::from(&cuts), now).await.map_err(Failure::of)?;
+        let addressed = address(&push, &contacts, now, |channel| self.serves(channel), None);
+        let proposed = cuts(&addressed, |channel| devices_per_second(&app, channel));
+        let held = Readdressed { cuts: proposed.clone() };
+        let mut cuts = self.ledger.put_readdressed(&from, held, now).await.map_err(Failure::of)?.cuts;
+        // A repeat cuts as before. Those whom it finds on another channel than before are sent to there as well:
+        // twice is better than never.
+        for (channel, slices) in proposed.slices {
+            cuts.slices.entry(channel).or_insert(slices);
+        }
         for (channel, mut slices) in slices(&push, shard, addressed, &cuts) {
             for slice in &mut slices {
                 slice.task.slice = from.readdressed_slice(slice.number);
             }
-            let window =
-                self.reserve(&app, channel, slices.iter().map(|slice| slice.task.to.len() as u32).sum()).await?;
-            let tasks: Vec<_> = slices
-                .into_iter()
-                .map(|slice| {
-                    let mut task = slice.task;
-                    task.window = Some(window);
-                    let wait = window.start.millis_since(now).max(0) as u64;
-                    (task, std::time::Duration::from_millis(wait))
-                })
-                .collect();
-            self.queues.deliver(channel, &tasks).await.map_err(Failure::of)?;
+            self.send_paced(&app, &push, shard, channel, slices, Overflow::Waits).await?;
         }
         info!(push.id = %id, shard = shard.0, users = members.len(), "Addressed {} users again", members.len());
         Ok(())

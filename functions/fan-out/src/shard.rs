@@ -1,16 +1,21 @@
 //! A shard of a push becomes batches.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fanfare::channel::{self, RateUnit};
 use fanfare::domain::{App, Audience, Channel, Push, PushId, Shard, ShardSet};
-use fanfare::queue::{Failure, Resume};
-use fanfare::store::Cuts;
+use fanfare::queue::{Failure, FanOutTask, Resume};
+use fanfare::store::{BatchKey, Cuts};
 use tracing::{info, warn};
 
 use crate::FanOut;
 use crate::address::address;
-use crate::cut::{cuts, slices};
+use crate::cut::{Slice, cuts, slices};
+use crate::pace::Overflow;
+
+/// Users of one task to address them again: their places fit a message many times over.
+const USERS_PER_READDRESS: usize = 2_000;
 
 impl FanOut {
     /// Resolves who of one shard is meant, addresses them, and enqueues the batches at their channels' pace.
@@ -27,27 +32,85 @@ impl FanOut {
         // The snapshot is written before the contacts are read, and a client that connects writes its contact before
         // it reads snapshots: whatever the interleaving, at least one of the two sees the other.
         let members = self.members(&push, shard).await?;
-        let wanted = match (&resume, self.snapshots.cuts(id, shard).await.map_err(Failure::of)?) {
-            (Some(resume), Some(cuts)) => from_slice(&members, &cuts, resume),
+        let cut_before = self.snapshots.cuts(id, shard).await.map_err(Failure::of)?;
+        let wanted = match (&resume, &cut_before) {
+            (Some(resume), Some(cuts)) => from_slice(&members, cuts, resume),
             _ => members,
         };
         let now = self.clock.now();
         let contacts = self.contacts.of_members(&push.app, shard, &wanted).await.map_err(Failure::of)?;
-        let addressed = address(&push, &contacts, now, |channel| self.serves(channel));
+        let address = |before: Option<&Cuts>| {
+            address(&push, &contacts, now, |channel| self.serves(channel), before.map(|cuts| &cuts.sockets))
+        };
+        let mut addressed = address(cut_before.as_ref());
+        let is_repeat = cut_before.is_some();
+        let cuts = match cut_before {
+            Some(cuts) => cuts,
+            None => {
+                let proposed = cuts(&addressed, |channel| devices_per_second(&app, channel));
+                let held = self.snapshots.put_cuts(&push, shard, proposed.clone()).await.map_err(Failure::of)?;
+                if held != proposed {
+                    addressed = address(Some(&held));
+                }
+                held
+            }
+        };
         drop(contacts);
-        let proposed = cuts(&addressed, |channel| devices_per_second(&app, channel));
-        let cuts = self.snapshots.put_cuts(&push, shard, proposed).await.map_err(Failure::of)?;
+        let left = std::mem::take(&mut addressed.left);
         let mut by_channel: BTreeMap<Channel, Vec<_>> = slices(&push, shard, addressed, &cuts);
-        if let Some(resume) = &resume {
-            by_channel.retain(|channel, _| *channel == resume.channel);
+        by_channel.retain(|channel, _| resume.as_ref().is_none_or(|resume| *channel == resume.channel));
+        if is_repeat {
+            self.settle_empty(&push, shard, &cuts, &by_channel, resume.as_ref()).await?;
+        }
+        if resume.as_ref().is_none_or(|resume| resume.channel == Channel::Ws) {
+            self.readdress_left(&push, shard, &left).await?;
         }
         let mut batches = 0;
         for (channel, slices) in by_channel {
-            let resume = resume.as_ref().filter(|resume| resume.channel == channel);
-            batches += self.send_paced(&app, &push, shard, channel, slices, resume).await?;
+            let overflow = Overflow::GoesOn(resume.as_ref().filter(|resume| resume.channel == channel));
+            batches += self.send_paced(&app, &push, shard, channel, slices, overflow).await?;
         }
         info!(push.id = %id, app.id = %push.app, shard = shard.0, batches, "Sent {batches} batches of push `{id}`");
         Ok(())
+    }
+
+    /// Slices in which a repeat finds no one any more are settled: no batch will ever do it.
+    async fn settle_empty(
+        &self,
+        push: &Push,
+        shard: Shard,
+        cuts: &Cuts,
+        batches: &BTreeMap<Channel, Vec<Slice>>,
+        resume: Option<&Resume>,
+    ) -> Result<(), Failure> {
+        let meant = cuts.slices.iter().filter(|(channel, _)| resume.is_none_or(|resume| resume.channel == **channel));
+        for (channel, slices) in meant {
+            let found = batches.get(channel).map_or(&[][..], Vec::as_slice);
+            for number in resume.map_or(0, |resume| resume.slice)..slices.len() {
+                if !found.iter().any(|slice| slice.number == number) {
+                    let slice = number.to_string();
+                    let key = BatchKey { push: push.id, shard, channel: *channel, slice, attempt: 0 };
+                    self.ledger.put_empty(&key, self.clock.now()).await.map_err(Failure::of)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Users who were addressed by socket, and have left before their batch was sent, are offline after all.
+    async fn readdress_left(&self, push: &Push, shard: Shard, left: &[u16]) -> Result<(), Failure> {
+        let tasks: Vec<FanOutTask> = left
+            .chunks(USERS_PER_READDRESS)
+            .map(|places| {
+                // Named by who they are: the same users again are known by it, and others are not taken for them.
+                let name = places.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, place| {
+                    (hash ^ u64::from(*place)).wrapping_mul(0x0100_0000_01b3)
+                });
+                let slice = format!("left{name:016x}");
+                FanOutTask::Readdress { push: push.id, shard, slice, attempt: 0, places: places.to_vec() }
+            })
+            .collect();
+        self.queues.fan_out(&tasks, Duration::ZERO).await.map_err(Failure::of)
     }
 
     /// Whom the push is for in one shard: as resolved before, or resolved now, once and for all.

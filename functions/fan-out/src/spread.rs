@@ -16,6 +16,11 @@ impl FanOut {
             warn!(push.id = %id, "Nothing to spread: push `{id}` is not there any more");
             return Ok(());
         };
+        // Enqueued twice, by a queue or by `campaign` while this queue was behind: the other time did it all.
+        if !self.due.is_due(&push).await.map_err(Failure::of)? {
+            info!(push.id = %id, app.id = %push.app, "Push `{id}` has been spread before");
+            return Ok(());
+        }
         let tasks: Vec<FanOutTask> = Shard::of_population(push.population)
             .map(|shard| FanOutTask::Shard { push: id, shard, resume: None })
             .collect();

@@ -80,6 +80,9 @@ pub struct DeliverTask {
     /// When it may go; `None` if that is still to be reserved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
+    /// Places of users who have it on another connection already, from an attempt before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<u16>,
     /// The packages that its devices name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
@@ -117,6 +120,7 @@ mod tests {
             slice: "7".to_owned(),
             attempt: 0,
             window: Some(window),
+            reached: vec![],
             packages: vec!["com.example".to_owned()],
             to: vec![Destination(9, DeviceToken::new("t"), Some(0)), Destination(10, DeviceToken::new("u"), None)],
         };

@@ -61,8 +61,11 @@ fn add_shard(
         slices.iter().enumerate().map(|(number, (_, count))| (*channel, number.to_string(), *count))
     });
     let again = readdressed.iter().flat_map(|(from, readdressed)| {
-        readdressed.slices.iter().flat_map(move |(channel, counts)| {
-            counts.iter().enumerate().map(move |(number, count)| (*channel, from.readdressed_slice(number), *count))
+        readdressed.cuts.slices.iter().flat_map(move |(channel, slices)| {
+            slices
+                .iter()
+                .enumerate()
+                .map(move |(number, (_, count))| (*channel, from.readdressed_slice(number), *count))
         })
     });
     for (channel, slice, count) in first.chain(again) {
@@ -79,7 +82,9 @@ fn add_shard(
         account.settled += settled;
         account.pending += targeted.saturating_sub(settled.total());
     }
-    for suppressed in std::iter::once(&cuts.suppressed).chain(readdressed.iter().map(|(_, again)| &again.suppressed)) {
+    for suppressed in
+        std::iter::once(&cuts.suppressed).chain(readdressed.iter().map(|(_, again)| &again.cuts.suppressed))
+    {
         for (channel, count) in suppressed {
             let account = accounts.entry(*channel).or_default();
             account.targeted += count;
@@ -110,8 +115,10 @@ mod tests {
         let cuts = Cuts {
             slices: BTreeMap::from([(Channel::Apns, vec![(0, 5), (9, 4)]), (Channel::Ws, vec![(0, 3)])]),
             suppressed: BTreeMap::from([(Channel::Fcm, 2)]),
+            ..Cuts::default()
         };
-        let gone = Readdressed { slices: BTreeMap::from([(Channel::Apns, vec![2])]), ..Readdressed::default() };
+        let again = BTreeMap::from([(Channel::Apns, vec![(0, 2)])]);
+        let gone = Readdressed { cuts: Cuts { slices: again, ..Cuts::default() } };
         let batches = BTreeMap::from([
             (key(Channel::Apns, "0", 0), done(2, 1, vec![3, 4])),
             (key(Channel::Apns, "0", 1), done(1, 0, vec![1])),

@@ -53,6 +53,11 @@ impl DueStore {
         Ok(due)
     }
 
+    /// Whether the push's fan-out is still to start.
+    pub async fn is_due(&self, push: &Push) -> Result<bool, StoreError> {
+        Ok(item::get(&self.client, &self.table, &keys::due_push(push.id, due_at(push))).await?.is_some())
+    }
+
     /// The push's fan-out has started: it is due no more.
     pub async fn settle(&self, push: &Push) -> Result<(), StoreError> {
         self.delete(push.id, due_at(push)).await

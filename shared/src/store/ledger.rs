@@ -1,7 +1,6 @@
 //! The ledger: what came of each batch. A batch has one item and is overwritten, not incremented,
 //! so the account stays exact when a batch is delivered twice.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -76,6 +75,9 @@ pub struct Done {
     pub delay_secs: u32,
     /// Ordinals of the users whose last connection was gone: they are addressed again, as offline.
     pub readdress: Vec<u16>,
+    /// Places of users in the next attempt who have it on another connection already.
+    #[serde(default)]
+    pub reached: Vec<u16>,
 }
 
 /// Whether a batch may be sent now.
@@ -91,21 +93,10 @@ pub enum Lease {
 
 /// Users addressed again after their connections were found gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Readdressed {
-    /// How many devices each slice had, by channel.
-    pub slices: BTreeMap<Channel, Vec<u32>>,
-    /// Devices kept back, by channel.
-    pub suppressed: BTreeMap<Channel, u32>,
-}
-
-impl From<&Cuts> for Readdressed {
-    fn from(cuts: &Cuts) -> Self {
-        let counts = |slices: &Vec<(u16, u32)>| slices.iter().map(|(_, count)| *count).collect();
-        Self {
-            slices: cuts.slices.iter().map(|(channel, slices)| (*channel, counts(slices))).collect(),
-            suppressed: cuts.suppressed.clone(),
-        }
-    }
+    /// How their batches were cut.
+    pub cuts: Cuts,
 }
 
 /// Reads and writes the ledger.
@@ -159,8 +150,16 @@ impl LedgerStore {
         }
     }
 
-    /// Writes how a batch ended. The lease makes sure that no one else is at it.
-    pub async fn finish(&self, batch: &BatchKey, targets: u32, done: &Done, now: Timestamp) -> Result<(), StoreError> {
+    /// Writes how a batch ended that is leased until `until`. Says whether the lease still held: if not, another has
+    /// taken the batch over, and its end counts.
+    pub async fn finish(
+        &self,
+        batch: &BatchKey,
+        targets: u32,
+        done: &Done,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let document = serde_json::to_vec(done).map_err(|error| StoreError::corrupt("batch", error))?;
         let mut item = keys::batch(batch.push, batch.shard, &batch.to_string()).item();
         item.extend([
@@ -168,36 +167,29 @@ impl LedgerStore {
             ("d".to_owned(), b(document)),
             ("expires_at".to_owned(), n(now.secs() + limits::PUSH_RETENTION_SECS)),
         ]);
-        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
-        Ok(())
-    }
-
-    /// Gives a lease back: nothing was sent.
-    pub async fn release(&self, batch: &BatchKey) -> Result<(), StoreError> {
-        let delete = self
+        // A write whose answer was lost is tried again, and finds its own end.
+        let put = self
             .client
-            .delete_item()
+            .put_item()
             .table_name(&self.table)
-            .set_key(Some(keys::batch(batch.push, batch.shard, &batch.to_string()).item()))
-            .condition_expression("attribute_not_exists(d)");
-        match delete.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if condition_failed(&error) => Ok(()),
+            .condition_expression("l = :until OR d = :done")
+            .expression_attribute_values(":until", n(until.millis()))
+            .expression_attribute_values(":done", item["d"].clone())
+            .set_item(Some(item));
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if condition_failed(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Writes what became of users who were addressed again, unless that was done.
-    pub async fn put_readdressed(
-        &self,
-        from: &BatchKey,
-        readdressed: &Readdressed,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let document = serde_json::to_string(readdressed).map_err(|error| StoreError::corrupt("readdressed", error))?;
-        let mut item = keys::readdressed(from.push, from.shard, &from.to_string()).item();
+    /// Settles a batch that a repeat found empty, unless there is one of its name: no one is in it any more.
+    pub async fn put_empty(&self, batch: &BatchKey, now: Timestamp) -> Result<(), StoreError> {
+        let done = serde_json::to_vec(&Done::default()).map_err(|error| StoreError::corrupt("batch", error))?;
+        let mut item = keys::batch(batch.push, batch.shard, &batch.to_string()).item();
         item.extend([
-            ("r".to_owned(), s(document)),
+            ("n".to_owned(), n(0)),
+            ("d".to_owned(), b(done)),
             ("expires_at".to_owned(), n(now.secs() + limits::PUSH_RETENTION_SECS)),
         ]);
         let put = self
@@ -209,6 +201,53 @@ impl LedgerStore {
         match put.send().await {
             Ok(_) => Ok(()),
             Err(error) if condition_failed(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives back a lease until `until`: nothing was sent.
+    pub async fn release(&self, batch: &BatchKey, until: Timestamp) -> Result<(), StoreError> {
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::batch(batch.push, batch.shard, &batch.to_string()).item()))
+            .condition_expression("l = :until AND attribute_not_exists(d)")
+            .expression_attribute_values(":until", n(until.millis()));
+        match delete.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if condition_failed(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes how the batches of users addressed again are cut, unless that was done; returns what holds.
+    pub async fn put_readdressed(
+        &self,
+        from: &BatchKey,
+        readdressed: Readdressed,
+        now: Timestamp,
+    ) -> Result<Readdressed, StoreError> {
+        let key = keys::readdressed(from.push, from.shard, &from.to_string());
+        let document =
+            serde_json::to_string(&readdressed).map_err(|error| StoreError::corrupt("readdressed", error))?;
+        let mut item = key.item();
+        item.extend([
+            ("r".to_owned(), s(document)),
+            ("expires_at".to_owned(), n(now.secs() + limits::PUSH_RETENTION_SECS)),
+        ]);
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)");
+        match put.send().await {
+            Ok(_) => Ok(readdressed),
+            Err(error) if condition_failed(&error) => {
+                let item = item::get(&self.client, &self.table, &key).await?;
+                item.as_ref().map_or(Ok(readdressed), read_readdressed)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -234,8 +273,7 @@ impl LedgerStore {
             .iter()
             .map(|item| {
                 let from = text(item, "sk").and_then(|sk| parse_key(push, shard, sk.strip_prefix("readdressed#")?));
-                let document = text(item, "r").and_then(|document| serde_json::from_str(document).ok());
-                from.zip(document).ok_or_else(|| StoreError::corrupt("readdressed", "not whole"))
+                Ok((from.ok_or_else(|| StoreError::corrupt("readdressed", "no key"))?, read_readdressed(item)?))
             })
             .collect()
     }
@@ -245,6 +283,11 @@ fn read(item: &Item) -> Result<Record, StoreError> {
     let corrupt = || StoreError::corrupt("batch", "not whole");
     let done = bytes(item, "d").map(|document| serde_json::from_slice(document).map_err(|_| corrupt())).transpose()?;
     Ok(Record { targets: number(item, "n").ok_or_else(corrupt)?, done })
+}
+
+fn read_readdressed(item: &Item) -> Result<Readdressed, StoreError> {
+    let document = text(item, "r").and_then(|document| serde_json::from_str(document).ok());
+    document.ok_or_else(|| StoreError::corrupt("readdressed", "not whole"))
 }
 
 fn parse_key(push: PushId, shard: Shard, name: &str) -> Option<BatchKey> {

@@ -153,7 +153,9 @@ struct Micros(i64);
 
 impl Micros {
     fn of(units: u32, per_second: u32) -> Self {
-        Self((i64::from(units) * 1_000_000).div_euclid(i64::from(per_second.max(1))))
+        // Rounded up, so that many reservations do not add up to more than the rate.
+        let cost = (u64::from(units) * 1_000_000).div_ceil(u64::from(per_second.max(1)));
+        Self(i64::try_from(cost).unwrap_or(i64::MAX))
     }
 }
 

@@ -23,6 +23,10 @@ pub struct Cuts {
     pub slices: BTreeMap<Channel, Vec<(u16, u32)>>,
     /// Devices that were kept back when addressed, by channel: no sender for it, or its user wants no pushes.
     pub suppressed: BTreeMap<Channel, u32>,
+    /// Places of the users who were addressed by their sockets. A repeat addresses them so as well, and notices who has
+    /// left meanwhile.
+    #[serde(skip)]
+    pub sockets: ShardSet,
 }
 
 /// Reads and writes snapshots and cuts.
@@ -59,13 +63,7 @@ impl SnapshotStore {
 
     /// Writes whom a push is for in one shard, unless that was done; returns what holds.
     pub async fn put(&self, push: &Push, shard: Shard, members: ShardSet) -> Result<ShardSet, StoreError> {
-        let mut serialized = Vec::new();
-        let mut bitmap = RoaringBitmap::from_sorted_iter(members.iter().map(u32::from))
-            .map_err(|error| StoreError::corrupt("snapshot", error))?;
-        // Dense audiences are runs: a tag that all have takes bytes, not 8 KB.
-        bitmap.optimize();
-        bitmap.serialize_into(&mut serialized).map_err(|error| StoreError::corrupt("snapshot", error))?;
-        let written = self.put_new(push, &keys::snapshot(push.id, shard), "r", serialized).await?;
+        let written = self.put_new(push, &keys::snapshot(push.id, shard), [("r", write(&members)?)]).await?;
         if written { Ok(members) } else { Ok(self.get(push.id, shard).await?.unwrap_or(members)) }
     }
 
@@ -75,23 +73,28 @@ impl SnapshotStore {
             return Ok(None);
         };
         let cuts = bytes(&item, "c").and_then(|bytes| serde_json::from_slice(bytes).ok());
-        cuts.map(Some).ok_or_else(|| StoreError::corrupt("cuts", "not whole"))
+        let cuts: Cuts = cuts.ok_or_else(|| StoreError::corrupt("cuts", "not whole"))?;
+        Ok(Some(Cuts { sockets: read(&item)?, ..cuts }))
     }
 
     /// Writes how the batches of one shard are cut, unless that was done; returns what holds.
     pub async fn put_cuts(&self, push: &Push, shard: Shard, cuts: Cuts) -> Result<Cuts, StoreError> {
         let serialized = serde_json::to_vec(&cuts).map_err(|error| StoreError::corrupt("cuts", error))?;
-        let written = self.put_new(push, &keys::cuts(push.id, shard), "c", serialized).await?;
+        let sockets = write(&cuts.sockets)?;
+        let written = self.put_new(push, &keys::cuts(push.id, shard), [("c", serialized), ("r", sockets)]).await?;
         if written { Ok(cuts) } else { Ok(self.cuts(push.id, shard).await?.unwrap_or(cuts)) }
     }
 
     /// Puts an item unless it is there. Says whether it was put.
-    async fn put_new(&self, push: &Push, key: &Key, name: &str, value: Vec<u8>) -> Result<bool, StoreError> {
+    async fn put_new<const N: usize>(
+        &self,
+        push: &Push,
+        key: &Key,
+        values: [(&str, Vec<u8>); N],
+    ) -> Result<bool, StoreError> {
         let mut item = key.item();
-        item.extend([
-            (name.to_owned(), b(value)),
-            ("expires_at".to_owned(), n(push.accepted_at.secs() + limits::PUSH_RETENTION_SECS)),
-        ]);
+        item.extend(values.map(|(name, value)| (name.to_owned(), b(value))));
+        item.insert("expires_at".to_owned(), n(push.accepted_at.secs() + limits::PUSH_RETENTION_SECS));
         let put = self
             .client
             .put_item()
@@ -104,6 +107,16 @@ impl SnapshotStore {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn write(members: &ShardSet) -> Result<Vec<u8>, StoreError> {
+    let mut bitmap = RoaringBitmap::from_sorted_iter(members.iter().map(u32::from))
+        .map_err(|error| StoreError::corrupt("snapshot", error))?;
+    // Dense sets are runs: a tag that all have takes bytes, not 8 KB.
+    bitmap.optimize();
+    let mut serialized = Vec::new();
+    bitmap.serialize_into(&mut serialized).map_err(|error| StoreError::corrupt("snapshot", error))?;
+    Ok(serialized)
 }
 
 fn read(item: &Item) -> Result<ShardSet, StoreError> {
