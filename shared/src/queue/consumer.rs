@@ -5,7 +5,7 @@ use std::future::Future;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use serde::de::DeserializeOwned;
-use tracing::{Instrument, error, info_span, warn};
+use tracing::{Instrument, debug, error, info_span};
 
 /// Messages of one batch that run side by side: all of them (a batch has ten at most), so that each has the whole time
 /// of the invocation.
@@ -53,13 +53,18 @@ where
                 let stays = match running {
                     Ok(running) => match running.await {
                         Ok(Ok(())) => false,
-                        Ok(Err(Failure::Held)) => true,
-                        Ok(Err(failure)) => {
-                            warn!(error = chain(&failure), "A task failed and stays in its queue");
+                        Ok(Err(Failure::Held)) => {
+                            debug!("Another environment has the task: it stays in its queue");
                             true
                         }
-                        Err(panic) => {
-                            error!(error = %panic, "A task panicked and stays in its queue");
+                        Ok(Err(failure)) => {
+                            // An error, for the alarm that counts them: to Lambda this invocation goes well.
+                            error!(error = chain(&failure), "A task failed and stays in its queue");
+                            true
+                        }
+                        Err(_) => {
+                            // Its message may quote what it choked on.
+                            error!("A task panicked and stays in its queue");
                             true
                         }
                     },
@@ -71,7 +76,7 @@ where
                 };
                 stays.then_some(id)
             }
-            .instrument(info_span!("message"))
+            .instrument(span)
         })
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)
