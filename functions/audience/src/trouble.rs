@@ -77,7 +77,7 @@ pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<String
 
 /// Tells the log that a call failed here, and why.
 pub(crate) fn log(failure: &StoreError) {
-    error!(error = %failure, cause = ?std::error::Error::source(failure), "A call failed in the store");
+    error!(error = %failure, "A call failed in the store");
 }
 
 #[cfg(test)]

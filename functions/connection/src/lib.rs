@@ -76,7 +76,7 @@ impl ConnectionFunction {
             Ok(status) => status,
             Err(error) => {
                 let route = event.request_context.route_key.as_deref().unwrap_or_default();
-                error!(error = %error, cause = ?std::error::Error::source(&error), route, "A socket event failed");
+                error!(error = %error, route, "A socket event failed");
                 500
             }
         };

@@ -112,7 +112,7 @@ fn over_quota(refusal: QuotaError) -> Error {
 }
 
 fn internal(failure: StoreError) -> Error {
-    error!(error = %failure, cause = ?std::error::Error::source(&failure), "A push could not be accepted");
+    error!(error = %failure, "A push could not be accepted");
     Error::new(Code::Internal, "internal error: try again")
 }
 

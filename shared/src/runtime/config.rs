@@ -47,7 +47,7 @@ pub fn optional(lookup: &impl Lookup, name: &str) -> Option<String> {
     lookup.get(name).filter(|value| !value.is_empty())
 }
 
-/// A setting that must be there and parse.
+/// A setting that must be there and parse. The type's error must not repeat what it could not read.
 pub fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     lookup: &impl Lookup,
     name: &str,
@@ -91,7 +91,10 @@ mod tests {
 
     #[test]
     fn an_unreadable_setting_is_named_and_not_repeated() {
-        let error = parsed::<u8>(&|_: &str| Some("secret".to_owned()), "SIZE").unwrap_err();
+        let secret = |_: &str| Some("secret".to_owned());
+        let error = parsed::<u8>(&secret, "SIZE").unwrap_err();
         assert_eq!(error.to_string(), "`SIZE` cannot be read: invalid digit found in string");
+        let error = parsed::<crate::domain::Channel>(&secret, "CHANNEL").unwrap_err();
+        assert_eq!(error.to_string(), "`CHANNEL` cannot be read: no known channel");
     }
 }
