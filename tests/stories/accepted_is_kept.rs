@@ -40,11 +40,13 @@ async fn a_repeat_is_answered_as_the_first_time_and_a_hurried_push_refused() {
     let mut socket = stack.socket("anne", "phone").await;
     let push = json!({"MsgRandom": 7, "MsgLifeTime": 600, "MsgBody": text("hi")});
     let first = stack.ok("all_member_push/im_push", push.clone()).await;
-    assert_eq!(stack.ok("all_member_push/im_push", push).await["TaskId"], first["TaskId"]);
-    let other = json!({"MsgRandom": 8, "MsgLifeTime": 600, "MsgBody": text("ho")});
+    assert_eq!(stack.ok("all_member_push/im_push", push.clone()).await["TaskId"], first["TaskId"]);
+    let other = json!({"MsgRandom": 7, "MsgLifeTime": 600, "MsgBody": text("ho")});
     assert_eq!(stack.call("all_member_push/im_push", other.clone()).await["ErrorCode"], 90024);
     tokio::time::sleep(Duration::from_millis(1_050)).await;
     stack.ok("all_member_push/im_push", other).await;
+    // The other, by the same number, does not make the first forgotten.
+    assert_eq!(stack.ok("all_member_push/im_push", push).await["TaskId"], first["TaskId"]);
     let mut bodies = vec![socket.hear().await["body"].clone(), socket.hear().await["body"].clone()];
     bodies.sort_by_key(ToString::to_string);
     assert_eq!(bodies, [text("hi"), text("ho")]);

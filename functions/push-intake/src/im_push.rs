@@ -34,7 +34,7 @@ impl PushIntake {
             app: &app.id,
             quotas: &app.quotas,
             dedup_key: &format!("tencent#{}#{}", caller.identifier, wanted.random),
-            fingerprint: &hex(wanted.fingerprint()),
+            fingerprint: wanted.fingerprint(),
             now,
         };
         match self.intake.accept(&intake, |seq| draft.push(id, seq)).await {
@@ -114,8 +114,4 @@ fn over_quota(refusal: QuotaError) -> Error {
 fn internal(failure: StoreError) -> Error {
     error!(error = %failure, "A push could not be accepted");
     Error::new(Code::Internal, "internal error: try again")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

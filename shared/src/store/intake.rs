@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use crate::domain::{AppId, Push, PushId, QuotaError, Quotas, Seq, Spent, Timestamp};
 
 use super::error::lost_race;
-use super::item::{self, Item, backoff, n, number, s, text};
+use super::item::{self, Item, backoff, hex, n, number, s, text};
 use super::keys::Key;
 use super::{StoreError, due, keys, offline, pushes};
 
@@ -19,10 +19,10 @@ pub struct Intake<'a> {
     pub app: &'a AppId,
     /// What it may spend.
     pub quotas: &'a Quotas,
-    /// What names the request: the same again within the window is a repeat of it.
+    /// What names the request: the same again within the window is a repeat of it, if its fingerprint is the same.
     pub dedup_key: &'a str,
-    /// What tells whether it is the same.
-    pub fingerprint: &'a str,
+    /// What tells whether it is the same: a digest of its content.
+    pub fingerprint: &'a [u8],
     /// When it came.
     pub now: Timestamp,
 }
@@ -71,7 +71,7 @@ impl IntakeStore {
     /// `push` makes the push of the number it gets. Of simultaneous requests one passes; the others are told what
     /// they would have been told a moment later.
     pub async fn accept(&self, intake: &Intake<'_>, push: impl Fn(Seq) -> Push) -> Result<Accepted, Refusal> {
-        let dedup_key = keys::dedup(intake.app, intake.dedup_key);
+        let dedup_key = keys::dedup(intake.app, intake.dedup_key, &hex(intake.fingerprint));
         let quota_key = keys::quota(intake.app);
         for round in 0..ROUNDS {
             let items = item::get_all(&self.client, &self.table, &[dedup_key.clone(), quota_key.clone()]).await?;
@@ -117,7 +117,6 @@ impl IntakeStore {
     fn write_dedup(&self, key: &Key, intake: &Intake<'_>, push: &Push) -> Result<TransactWriteItem, StoreError> {
         let mut item = key.item();
         item.extend([
-            ("f".to_owned(), s(intake.fingerprint)),
             ("i".to_owned(), s(push.id.to_string())),
             ("t".to_owned(), s(push.task_id.clone())),
             ("expires_at".to_owned(), n(intake.now.secs() + i64::from(intake.quotas.dedup_secs))),
@@ -130,9 +129,9 @@ impl IntakeStore {
 }
 
 fn read_repeat(item: &Item, intake: &Intake<'_>) -> Option<Accepted> {
+    // What is past its time may still be there: TTL takes hours to get to it.
     let alive = number::<i64>(item, "expires_at")? > intake.now.secs();
-    let same = text(item, "f")? == intake.fingerprint;
-    (alive && same).then_some(())?;
+    alive.then_some(())?;
     Some(Accepted::Repeat {
         push: PushId::try_from(text(item, "i")?.to_owned()).ok()?,
         task_id: text(item, "t")?.to_owned(),

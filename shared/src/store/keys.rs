@@ -148,8 +148,9 @@ pub(super) fn quota(app: &AppId) -> Key {
     Key::new(format!("{app}#quota"), "quota")
 }
 
-pub(super) fn dedup(app: &AppId, key: &str) -> Key {
-    Key::new(format!("{app}#dedup"), key)
+pub(super) fn dedup(app: &AppId, key: &str, fingerprint: &str) -> Key {
+    // The fingerprint too, so that another request under the same name does not make the first forgotten.
+    Key::new(format!("{app}#dedup"), format!("{key}#{fingerprint}"))
 }
 
 pub(super) fn pace(scope: Option<&AppId>, channel: Channel) -> Key {
