@@ -21,6 +21,7 @@ impl Audience {
             DeviceCall::Put(id) => self.put_device(id, request).await,
             DeviceCall::Delete(id) => self.delete_device(id, request).await,
             DeviceCall::WrongMethod => Err(Trouble::WrongMethod),
+            DeviceCall::NoSuchPath => Err(Trouble::NoSuchPath),
         };
         result.unwrap_or_else(Trouble::into_http)
     }

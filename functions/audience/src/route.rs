@@ -38,6 +38,8 @@ pub(crate) enum DeviceCall<'a> {
     Delete(&'a str),
     /// The path is there, but not with this method.
     WrongMethod,
+    /// No such path, of those that client apps call.
+    NoSuchPath,
 }
 
 const COMMANDS: &[(&str, Command)] = &[
@@ -61,18 +63,17 @@ impl<'a> Route<'a> {
             let command = COMMANDS.iter().find(|(known, _)| *known == name && method == Method::POST);
             return command.map_or(Self::Unknown, |(_, command)| Self::Tencent(*command));
         }
-        match path.strip_prefix("/v1/devices") {
-            Some("") => Self::Devices(if method == Method::GET { DeviceCall::List } else { DeviceCall::WrongMethod }),
-            Some(rest) => match rest.strip_prefix('/') {
-                Some(id) if !id.contains('/') => Self::Devices(match *method {
-                    Method::PUT => DeviceCall::Put(id),
-                    Method::DELETE => DeviceCall::Delete(id),
-                    _ => DeviceCall::WrongMethod,
-                }),
-                _ => Self::Unknown,
+        let Some(path) = path.strip_prefix("/v1/") else { return Self::Unknown };
+        Self::Devices(match path.strip_prefix("devices").map(|rest| rest.strip_prefix('/').ok_or(rest)) {
+            Some(Err("")) if method == Method::GET => DeviceCall::List,
+            Some(Err("")) => DeviceCall::WrongMethod,
+            Some(Ok(id)) if !id.contains('/') => match *method {
+                Method::PUT => DeviceCall::Put(id),
+                Method::DELETE => DeviceCall::Delete(id),
+                _ => DeviceCall::WrongMethod,
             },
-            None => Self::Unknown,
-        }
+            _ => DeviceCall::NoSuchPath,
+        })
     }
 }
 
@@ -90,7 +91,7 @@ mod tests {
             assert_eq!(Route::of(&Method::GET, &path), Route::Unknown);
             assert_eq!(Route::of(&Method::POST, &(path + "/")), Route::Unknown);
         }
-        for path in ["/", "", "/v4/all_member_push/im_push", "/v4/", "/v3/all_member_push/im_get_tag", "/v1/device"] {
+        for path in ["/", "", "/v4/all_member_push/im_push", "/v4/", "/v3/all_member_push/im_get_tag", "/v1"] {
             assert_eq!(Route::of(&Method::POST, path), Route::Unknown, "{path}");
         }
     }
@@ -106,8 +107,9 @@ mod tests {
         assert_eq!(of(Method::PUT, "/v1/devices/d-1"), Some(DeviceCall::Put("d-1")));
         assert_eq!(of(Method::DELETE, "/v1/devices/d-1"), Some(DeviceCall::Delete("d-1")));
         assert_eq!(of(Method::GET, "/v1/devices/d-1"), Some(DeviceCall::WrongMethod));
-        assert_eq!(of(Method::PUT, "/v1/devices/d/1"), None);
-        assert_eq!(of(Method::GET, "/v1/devicesx"), None);
+        for path in ["/v1/devices/d/1", "/v1/devicesx", "/v1/device", "/v1/"] {
+            assert_eq!(of(Method::PUT, path), Some(DeviceCall::NoSuchPath), "{path}");
+        }
     }
 
     proptest! {
@@ -115,7 +117,7 @@ mod tests {
         fn any_path_is_routed(path in "(/|v1|v4|devices|all_member_push|im_push|\\PC){0,9}", method in "[A-Z]{1,7}") {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let route = Route::of(&method, &path);
-            prop_assert!(path.starts_with("/v1/devices") || route == Route::Unknown);
+            prop_assert!(path.starts_with("/v1/") || route == Route::Unknown);
         }
     }
 }

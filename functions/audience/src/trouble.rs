@@ -24,6 +24,9 @@ pub(crate) enum Trouble {
     /// The path is there, but not with this method.
     #[error("the method is not allowed")]
     WrongMethod,
+    /// There is no such path.
+    #[error("there is no such path")]
+    NoSuchPath,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -39,6 +42,7 @@ impl Trouble {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::Store(StoreError::Corrupt { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
             // Trying again later may pass.
             Self::Store(StoreError::Contended(_) | StoreError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
@@ -50,6 +54,7 @@ impl Trouble {
             Self::Unauthorized(error) => (error.code.to_string(), error.info.clone()),
             Self::Invalid { code, message } => ((*code).to_owned(), message.clone()),
             Self::WrongMethod => ("method_not_allowed".to_owned(), self.to_string()),
+            Self::NoSuchPath => ("not_found".to_owned(), self.to_string()),
             Self::Store(_) => ("internal".to_owned(), "internal error: try again".to_owned()),
         }
     }
@@ -92,6 +97,7 @@ mod tests {
             (Trouble::Unauthorized(Failure::Expired.into()), 401, "70001"),
             (Trouble::invalid("invalid_token", "no"), 400, "invalid_token"),
             (Trouble::WrongMethod, 405, "method_not_allowed"),
+            (Trouble::NoSuchPath, 404, "not_found"),
             (Trouble::Store(StoreError::Contended(3)), 503, "internal"),
         ] {
             let response = trouble.into_http();
