@@ -15,7 +15,7 @@ use crate::domain::{
 
 use super::StoreError;
 use super::devices::{pack, unpack};
-use super::error::lost_race;
+use super::error::transaction_lost;
 use super::item::{self, Item, b, backoff, bytes, n, number, s, text};
 use super::keys::{self, Key};
 
@@ -302,7 +302,7 @@ impl ContactStore {
     async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
         match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
             Ok(_) => Ok(true),
-            Err(error) if lost_race(&error) => Ok(false),
+            Err(error) if transaction_lost(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

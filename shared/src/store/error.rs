@@ -1,6 +1,8 @@
 //! What can go wrong with the store, as its callers need to know it.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::CancellationReason;
 
 /// A store call that did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -54,20 +56,48 @@ pub(super) fn condition_failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R
     code(error) == Some("ConditionalCheckFailedException")
 }
 
-/// Whether a write, or a transaction, was refused because someone else was changing, or had changed, its items:
-/// reading again and trying again may pass.
-pub(super) fn lost_race<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
-    matches!(
-        code(error),
-        Some(
-            "ConditionalCheckFailedException"
-                | "TransactionConflictException"
-                | "TransactionCanceledException"
-                | "TransactionInProgressException"
-        )
-    )
+/// Whether a transaction was refused because someone else was changing, or had changed, its items: reading again and
+/// trying again may pass. One that was cancelled for want of capacity, say, was not: it would only be refused again.
+pub(super) fn transaction_lost<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            let lost = |reason: &CancellationReason| {
+                matches!(reason.code(), Some("ConditionalCheckFailed" | "TransactionConflict"))
+            };
+            cancelled.cancellation_reasons().iter().any(lost)
+        }
+        _ => matches!(code(error), Some("TransactionConflictException" | "TransactionInProgressException")),
+    }
 }
 
 fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::error::TransactionCanceledException;
+
+    use super::*;
+
+    fn cancelled(codes: &[&str]) -> SdkError<TransactWriteItemsError, ()> {
+        let reasons = codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect();
+        let error = TransactionCanceledException::builder().set_cancellation_reasons(Some(reasons)).build();
+        SdkError::service_error(TransactWriteItemsError::TransactionCanceledException(error), ())
+    }
+
+    #[test]
+    fn a_cancelled_transaction_is_a_lost_race_only_if_others_were_at_its_items() {
+        for (codes, lost) in [
+            (&["None", "ConditionalCheckFailed"][..], true),
+            (&["TransactionConflict", "None"], true),
+            (&["ThrottlingError", "ConditionalCheckFailed"], true),
+            (&["None", "ThrottlingError"], false),
+            (&["ProvisionedThroughputExceeded"], false),
+            (&["ValidationError"], false),
+            (&[], false),
+        ] {
+            assert_eq!(transaction_lost(&cancelled(codes)), lost, "{codes:?}");
+        }
+    }
 }

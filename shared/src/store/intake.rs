@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
 use crate::domain::{AppId, Push, PushId, QuotaError, Quotas, Seq, Spent, Timestamp};
 
-use super::error::lost_race;
+use super::error::transaction_lost;
 use super::item::{self, Item, backoff, hex, n, number, s, text};
 use super::keys::Key;
 use super::{StoreError, due, keys, offline, pushes};
@@ -91,7 +91,7 @@ impl IntakeStore {
             writes.extend(offline::keep(&self.table, &push)?);
             match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
                 Ok(_) => return Ok(Accepted::New(Box::new(push))),
-                Err(error) if lost_race(&error) => backoff(round).await,
+                Err(error) if transaction_lost(&error) => backoff(round).await,
                 Err(error) => return Err(StoreError::from(error).into()),
             }
         }

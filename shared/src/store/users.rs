@@ -11,7 +11,7 @@ use crate::domain::{
     UserId, limits,
 };
 
-use super::error::{condition_failed, lost_race};
+use super::error::{condition_failed, transaction_lost};
 use super::index::{self, Bitmap, BlockPlace, IndexStore};
 use super::item::{self, Item, backoff, n, number, s, text};
 use super::{StoreError, keys};
@@ -195,7 +195,7 @@ impl UserStore {
                 .expression_attribute_values(":v", n(version));
             match put.send().await {
                 Ok(_) => return Ok(Ok(named)),
-                Err(error) if lost_race(&error) => backoff(round).await,
+                Err(error) if condition_failed(&error) => backoff(round).await,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -331,7 +331,7 @@ impl UserStore {
     async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
         match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
             Ok(_) => Ok(true),
-            Err(error) if lost_race(&error) => Ok(false),
+            Err(error) if transaction_lost(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
