@@ -112,7 +112,7 @@ impl UserStore {
     /// How many ordinals an app has given out: every user's is below it.
     pub async fn population(&self, app: &AppId) -> Result<u32, StoreError> {
         let item = item::get(&self.client, &self.table, &keys::ordinals(app)).await?;
-        Ok(item.as_ref().and_then(|item| number(item, "n")).unwrap_or(0))
+        item.as_ref().map_or(Ok(0), read_count)
     }
 
     /// Changes users, and the index with them. A user may occur several times: its edits apply in order.
@@ -225,11 +225,7 @@ impl UserStore {
             .return_values(ReturnValue::UpdatedNew)
             .send()
             .await?;
-        let end: u32 = answer
-            .attributes
-            .as_ref()
-            .and_then(|item| number(item, "n"))
-            .ok_or_else(|| StoreError::corrupt("ordinals", "no number below 2^32"))?;
+        let end = read_count(&answer.attributes.unwrap_or_default())?;
         Ok((end - count as u32..end).map(Ordinal))
     }
 
@@ -455,6 +451,11 @@ fn read_user(item: &Item) -> Result<Versioned, StoreError> {
 
 fn read_names(item: &Item) -> Result<AttributeNames, StoreError> {
     let corrupt = || StoreError::corrupt("attribute names", "a slot that is none");
+/// How many ordinals were given out. Pushes go to so many: one that cannot be read is not none.
+fn read_count(item: &Item) -> Result<u32, StoreError> {
+    number(item, "n").ok_or_else(|| StoreError::corrupt("ordinals", "no number below 2^32"))
+}
+
     let Some(by_slot) = item.get("a").and_then(|value| value.as_m().ok()) else {
         return Ok(AttributeNames::default());
     };
@@ -508,6 +509,14 @@ mod tests {
     #[test]
     fn changes_that_share_a_block_share_a_transaction_while_they_fit() {
         let mut changes = Vec::new();
+    #[test]
+    fn ordinals_that_cannot_be_counted_are_not_taken_for_none() {
+        let counted = |count: &str| read_count(&Item::from([("n".to_owned(), n(count))]));
+        assert_eq!(counted("4294967295").unwrap(), u32::MAX);
+        assert!(counted("4294967296").is_err());
+        assert!(read_count(&Item::new()).is_err());
+    }
+
         for number in 0..150_u32 {
             let mut before = with_tags(0..0);
             before.ordinal = Ordinal(number);
