@@ -345,15 +345,17 @@ struct Change {
 impl Change {
     /// A step towards `wanted` that fits one transaction with the user's own item.
     /// A user can change by more terms than that (clearing a hundred tags, say): then it takes several steps,
-    /// and the index agrees with the user after each.
+    /// and the index agrees with the user after each. What goes goes first, so that the user never has more than
+    /// before or than wanted.
     fn towards(read: &Versioned, wanted: &User) -> Self {
         let before = read.user.terms();
-        let mut step: BTreeSet<Term> = before.symmetric_difference(&wanted.terms()).cloned().collect();
-        let complete = step.len() < WRITES_PER_TRANSACTION;
+        let goal = wanted.terms();
+        let terms: Vec<&Term> = before.difference(&goal).chain(goal.difference(&before)).collect();
+        let complete = terms.len() < WRITES_PER_TRANSACTION;
         let after = if complete {
             wanted.clone()
         } else {
-            step = step.into_iter().take(TERMS_PER_STEP).collect();
+            let step = terms.into_iter().take(TERMS_PER_STEP).cloned().collect();
             partly(&read.user, wanted, &step)
         };
         Self { before, after, version: read.version, complete }
@@ -449,13 +451,13 @@ fn read_user(item: &Item) -> Result<Versioned, StoreError> {
     Ok(Versioned { user: User { id, ordinal, tags, attributes, profile }, version })
 }
 
-fn read_names(item: &Item) -> Result<AttributeNames, StoreError> {
-    let corrupt = || StoreError::corrupt("attribute names", "a slot that is none");
 /// How many ordinals were given out. Pushes go to so many: one that cannot be read is not none.
 fn read_count(item: &Item) -> Result<u32, StoreError> {
     number(item, "n").ok_or_else(|| StoreError::corrupt("ordinals", "no number below 2^32"))
 }
 
+fn read_names(item: &Item) -> Result<AttributeNames, StoreError> {
+    let corrupt = || StoreError::corrupt("attribute names", "a slot that is none");
     let Some(by_slot) = item.get("a").and_then(|value| value.as_m().ok()) else {
         return Ok(AttributeNames::default());
     };
@@ -501,14 +503,12 @@ mod tests {
             assert!(change.memberships().len() < WRITES_PER_TRANSACTION);
             assert_ne!(change.after, user, "each step gets on");
             assert_eq!(change.complete, change.after == wanted);
+            assert!(change.after.tags.len() <= limits::TAGS_PER_USER, "no step goes past what a user may have");
             user = change.after;
         }
         assert_eq!(user, wanted);
     }
 
-    #[test]
-    fn changes_that_share_a_block_share_a_transaction_while_they_fit() {
-        let mut changes = Vec::new();
     #[test]
     fn ordinals_that_cannot_be_counted_are_not_taken_for_none() {
         let counted = |count: &str| read_count(&Item::from([("n".to_owned(), n(count))]));
@@ -517,6 +517,9 @@ mod tests {
         assert!(read_count(&Item::new()).is_err());
     }
 
+    #[test]
+    fn changes_that_share_a_block_share_a_transaction_while_they_fit() {
+        let mut changes = Vec::new();
         for number in 0..150_u32 {
             let mut before = with_tags(0..0);
             before.ordinal = Ordinal(number);
