@@ -4,7 +4,7 @@ use fanfare::dialect::tencent::{caller, usersig};
 use fanfare::domain::{App, ConnectionId, DeviceId, Timestamp, UserId};
 use fanfare::store::Connection;
 use std::sync::Arc;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{ConnectionFunction, Error};
 
@@ -36,7 +36,10 @@ impl ConnectionFunction {
         let devices = self.contacts.connect(&app.id, &user, &id).await?;
         let known = devices.iter().find(|known| known.id == device);
         if known.is_some_and(|known| now.millis_since(known.active_at) > TOUCH_MILLIS) {
-            self.contacts.touch(&app.id, user.ordinal, &device, now).await?;
+            // Not worth the handshake: the next one notes it too.
+            if let Err(error) = self.contacts.touch(&app.id, user.ordinal, &device, now).await {
+                warn!(app.id = %app.id, connection.id = %id, %error, "A device's activity was not noted");
+            }
         }
         info!(app.id = %app.id, connection.id = %id, "A device connected");
         Ok(200)
