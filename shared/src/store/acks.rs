@@ -13,6 +13,10 @@ use super::StoreError;
 use super::item::{self, n, number};
 use super::keys;
 
+/// Acknowledgements that are kept of a device beyond its floor, before more are let be: several times what an app
+/// pushes within the seven days that it can be asked for.
+const MOST: usize = 2_000;
+
 /// What a device has acknowledged: every push up to a floor is settled for it, and those listed beyond.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Acknowledged {
@@ -52,7 +56,8 @@ impl AckStore {
         })
     }
 
-    /// Adds acknowledgements, blindly: a second time changes nothing.
+    /// Adds acknowledgements, blindly: a second time changes nothing. Those of a device that has thousands beyond its
+    /// floor are let be, so that none fills its item with what was never pushed.
     pub async fn add(
         &self,
         app: &AppId,
@@ -69,11 +74,14 @@ impl AckStore {
             .table_name(&self.table)
             .set_key(Some(keys::acks(app, user, device).item()))
             .update_expression("SET expires_at = :end ADD a :seqs")
+            .condition_expression("attribute_not_exists(a) OR size(a) < :most")
             .expression_attribute_values(":seqs", numbers(seqs))
+            .expression_attribute_values(":most", n(MOST))
             .expression_attribute_values(":end", n(end(now)))
             .send()
-            .await?;
-        Ok(())
+            .await
+            .map(drop)
+            .or_else(|error| if super::error::condition_failed(&error) { Ok(()) } else { Err(error.into()) })
     }
 
     /// Raises the floor, and drops from the list what it covers.
