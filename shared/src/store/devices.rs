@@ -182,6 +182,8 @@ fn channel_number(channel: Channel) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn device(token: &str) -> Device {
@@ -236,8 +238,9 @@ mod tests {
 
     #[test]
     fn every_name_has_a_number_of_its_own() {
-        let mut channels: Vec<u8> = Channel::ALL.iter().map(|channel| channel_number(*channel)).collect();
-        channels.dedup();
+        let channels: BTreeSet<u8> = Channel::ALL.iter().map(|channel| channel_number(*channel)).collect();
         assert_eq!(channels.len(), Channel::ALL.len());
+        let platforms: BTreeSet<u8> = Platform::ALL.iter().map(|platform| platform_number(*platform)).collect();
+        assert_eq!(platforms.len(), Platform::ALL.len());
     }
 }
