@@ -53,11 +53,6 @@ impl Criteria {
         }
     }
 
-    /// Whether the app's attribute names are needed to tell the audience.
-    pub fn needs_names(&self) -> bool {
-        matches!(self, Self::Attributes { .. })
-    }
-
     /// The audience, once the app's attribute names are known.
     pub fn audience(&self, names: &AttributeNames) -> Result<Audience, Error> {
         let (any, all) = match self {
