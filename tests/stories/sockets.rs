@@ -97,6 +97,7 @@ async fn who_leaves_before_a_repeat_of_the_fan_out_is_reached_by_vendor() {
     stack.local(Method::PUT, "faults", Some(json!({}))).await;
     socket.close().await;
     while !stack.is_idle_within(3_000).await {
+        stack.nothing_runs().await;
         stack.advance(400).await;
     }
     assert_eq!(stack.delivered("apns").await, ["ab".repeat(32), "cd".repeat(32)]);

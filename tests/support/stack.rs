@@ -178,6 +178,20 @@ impl Stack {
         self.http.get(url).send().await.unwrap().status().is_success()
     }
 
+    /// Waits until nothing runs and nothing can be received. Messages that a dead process had taken may be left.
+    pub async fn nothing_runs(&self) {
+        let url = format!("{}/_local/idle?timeout_ms=1", self.base);
+        let mut quiet = 0;
+        // A message between a queue and a function is seen in neither for a moment.
+        while quiet < 5 {
+            let state: Value = self.http.get(&url).send().await.unwrap().json().await.unwrap();
+            let queues = state["queues"].as_object().into_iter().flatten();
+            let waiting = queues.filter(|(_, depth)| depth["visible"] != 0).count();
+            quiet = if state["running"] == 0 && waiting == 0 { quiet + 1 } else { 0 };
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
     /// The tokens that a vendor accepted notifications for, sorted, each as often as it did.
     pub async fn delivered(&self, channel: &str) -> Vec<String> {
         let deliveries = self.deliveries(channel).await;
