@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::StoreError;
+use super::error::condition_failed;
 use super::keys::Key;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -59,6 +60,16 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 pub(super) async fn get(client: &Client, table: &str, key: &Key) -> Result<Option<Item>, StoreError> {
     let answer = client.get_item().table_name(table).set_key(Some(key.item())).consistent_read(true).send().await?;
     Ok(answer.item)
+}
+
+/// Puts an item unless one is there. Says whether it was put.
+pub(super) async fn put_new(client: &Client, table: &str, item: Item) -> Result<bool, StoreError> {
+    let put = client.put_item().table_name(table).set_item(Some(item)).condition_expression("attribute_not_exists(pk)");
+    match put.send().await {
+        Ok(_) => Ok(true),
+        Err(error) if condition_failed(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The items among `keys` that exist, strongly consistent, in no order. Keys must differ.

@@ -192,17 +192,7 @@ impl LedgerStore {
             ("d".to_owned(), b(done)),
             ("expires_at".to_owned(), n(now.secs() + limits::PUSH_RETENTION_SECS)),
         ]);
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)");
-        match put.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if condition_failed(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        item::put_new(&self.client, &self.table, item).await.map(drop)
     }
 
     /// Gives back a lease until `until`: nothing was sent.
@@ -236,20 +226,11 @@ impl LedgerStore {
             ("r".to_owned(), s(document)),
             ("expires_at".to_owned(), n(now.secs() + limits::PUSH_RETENTION_SECS)),
         ]);
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)");
-        match put.send().await {
-            Ok(_) => Ok(readdressed),
-            Err(error) if condition_failed(&error) => {
-                let item = item::get(&self.client, &self.table, &key).await?;
-                item.as_ref().map_or(Ok(readdressed), read_readdressed)
-            }
-            Err(error) => Err(error.into()),
+        if item::put_new(&self.client, &self.table, item).await? {
+            return Ok(readdressed);
         }
+        let held = item::get(&self.client, &self.table, &key).await?;
+        held.as_ref().map_or(Ok(readdressed), read_readdressed)
     }
 
     /// All batches of one shard of a push, strongly consistent, by their names in the ledger.

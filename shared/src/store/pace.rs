@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use crate::domain::{AppId, Channel, Timestamp};
 
 use super::error::condition_failed;
-use super::item::{self, backoff, n, number};
+use super::item::{backoff, n, number};
 use super::{StoreError, keys};
 
 const ROUNDS: u32 = 20;
@@ -87,16 +87,6 @@ impl PaceStore {
             Err(error) if condition_failed(&error) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// When all that is reserved of a channel will have gone.
-    pub async fn reserved_until(
-        &self,
-        scope: Option<&AppId>,
-        channel: Channel,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let item = item::get(&self.client, &self.table, &keys::pace(scope, channel)).await?;
-        Ok(item.as_ref().and_then(|item| number::<i64>(item, "t")).map(|t| Timestamp::from_millis(t / 1_000)))
     }
 
     async fn append(

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Channel, Push, PushId, Shard, ShardSet, limits};
 
 use super::StoreError;
-use super::error::condition_failed;
 use super::item::{self, Item, b, bytes, n};
 use super::keys::{self, Key};
 
@@ -95,17 +94,7 @@ impl SnapshotStore {
         let mut item = key.item();
         item.extend(values.map(|(name, value)| (name.to_owned(), b(value))));
         item.insert("expires_at".to_owned(), n(push.accepted_at.secs() + limits::PUSH_RETENTION_SECS));
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)");
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if condition_failed(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        item::put_new(&self.client, &self.table, item).await
     }
 }
 
