@@ -1,33 +1,17 @@
 //! Which call a path and a method ask for.
 
+use fanfare::dialect::tencent::Command;
 use http::Method;
 
 /// A call of this function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
     /// One of Tencent's contract.
-    Tencent(Command),
+    Tencent(&'static Command),
     /// One about the caller's own devices.
     Devices(DeviceCall<'a>),
     /// None of ours.
     Unknown,
-}
-
-/// A call of Tencent's contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Command {
-    AccountImport,
-    MultiaccountImport,
-    AccountCheck,
-    SetAttrName,
-    GetAttrName,
-    SetAttr,
-    GetAttr,
-    RemoveAttr,
-    AddTag,
-    GetTag,
-    RemoveTag,
-    RemoveAllTags,
 }
 
 /// A call about devices, with the device's id as the path has it.
@@ -42,26 +26,11 @@ pub(crate) enum DeviceCall<'a> {
     NoSuchPath,
 }
 
-const COMMANDS: &[(&str, Command)] = &[
-    ("im_open_login_svc/account_import", Command::AccountImport),
-    ("im_open_login_svc/multiaccount_import", Command::MultiaccountImport),
-    ("im_open_login_svc/account_check", Command::AccountCheck),
-    ("all_member_push/im_set_attr_name", Command::SetAttrName),
-    ("all_member_push/im_get_attr_name", Command::GetAttrName),
-    ("all_member_push/im_set_attr", Command::SetAttr),
-    ("all_member_push/im_get_attr", Command::GetAttr),
-    ("all_member_push/im_remove_attr", Command::RemoveAttr),
-    ("all_member_push/im_add_tag", Command::AddTag),
-    ("all_member_push/im_get_tag", Command::GetTag),
-    ("all_member_push/im_remove_tag", Command::RemoveTag),
-    ("all_member_push/im_remove_all_tags", Command::RemoveAllTags),
-];
-
 impl<'a> Route<'a> {
     pub(crate) fn of(method: &Method, path: &'a str) -> Self {
-        if let Some(name) = path.strip_prefix("/v4/") {
-            let command = COMMANDS.iter().find(|(known, _)| *known == name && method == Method::POST);
-            return command.map_or(Self::Unknown, |(_, command)| Self::Tencent(*command));
+        if path.starts_with("/v4/") {
+            let command = Command::of(path).filter(|command| method == Method::POST && !command.call.is_push());
+            return command.map_or(Self::Unknown, Self::Tencent);
         }
         let Some(path) = path.strip_prefix("/v1/") else { return Self::Unknown };
         Self::Devices(match path.strip_prefix("devices").map(|rest| rest.strip_prefix('/').ok_or(rest)) {
@@ -85,9 +54,9 @@ mod tests {
 
     #[test]
     fn every_command_has_its_path() {
-        for (path, command) in COMMANDS {
-            let path = format!("/v4/{path}");
-            assert_eq!(Route::of(&Method::POST, &path), Route::Tencent(*command));
+        for command in Command::ALL.iter().filter(|command| !command.call.is_push()) {
+            let path = format!("/v4/{}", command.path);
+            assert_eq!(Route::of(&Method::POST, &path), Route::Tencent(command));
             assert_eq!(Route::of(&Method::GET, &path), Route::Unknown);
             assert_eq!(Route::of(&Method::POST, &(path + "/")), Route::Unknown);
         }

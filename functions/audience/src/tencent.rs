@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use fanfare::dialect::tencent::caller::{self, Parameters};
-use fanfare::dialect::tencent::{Code, Error, Reply, accounts, audience};
+use fanfare::dialect::tencent::{Call, Code, Command, Error, Reply, accounts, audience};
 use fanfare::domain::App;
 use fanfare::runtime::http::Request;
 use fanfare::store::StoreError;
 
 use crate::Audience;
-use crate::route::Command;
 use crate::trouble;
 
 /// Why a call was not done: the caller erred, or the store failed.
@@ -19,81 +18,82 @@ enum Problem {
 }
 
 impl Audience {
-    pub(crate) async fn tencent(&self, command: Command, request: &Request) -> Reply {
+    pub(crate) async fn tencent(&self, command: &Command, request: &Request) -> Reply {
         self.call(command, request).await.unwrap_or_else(|problem| match problem {
             Problem::Said(error) => error.into(),
             Problem::Store(failure) => {
                 trouble::log(&failure);
-                Error::new(command.internal(), "internal error: try again").into()
+                Error::new(command.call.internal(), "internal error: try again").into()
             }
         })
     }
 
-    async fn call(&self, command: Command, request: &Request) -> Result<Reply, Problem> {
+    async fn call(&self, command: &Command, request: &Request) -> Result<Reply, Problem> {
         let app = self.administered(request).await?;
         let (app, body) = (&app.id, request.body.as_slice());
-        Ok(match command {
-            Command::AccountImport => {
+        Ok(match command.call {
+            Call::AccountImport => {
                 let user = accounts::import(body)?;
                 self.users.import(app, &[user]).await?;
                 Reply::ok()
             }
-            Command::MultiaccountImport => {
+            Call::MultiaccountImport => {
                 let import = accounts::import_many(body)?;
                 self.users.import(app, &import.users).await?;
                 import.answer()
             }
-            Command::AccountCheck => {
+            Call::AccountCheck => {
                 let check = accounts::check(body)?;
                 let users = self.users.get(app, &check.ids()).await?;
                 check.answer(&users)
             }
-            Command::SetAttrName => {
+            Call::SetAttrName | Call::SetTypedAttrName => {
                 let names = audience::set_attribute_names(body)?;
                 audience::attribute_names_set(self.users.name_attributes(app, names).await?)
             }
-            Command::GetAttrName => {
+            Call::GetAttrName => {
                 audience::get_attribute_names(body)?;
                 audience::attribute_names(&self.users.attribute_names(app).await?)
             }
-            Command::SetAttr => {
+            Call::SetAttr => {
                 let names = self.users.attribute_names(app).await?;
                 let edits = audience::set_attributes(body, &names)?;
                 let refused = self.users.edit(app, &edits.edits).await?;
                 edits.answer(refused)
             }
-            Command::RemoveAttr => {
+            Call::RemoveAttr => {
                 let names = self.users.attribute_names(app).await?;
                 let edits = audience::remove_attributes(body, &names)?;
                 let refused = self.users.edit(app, &edits.edits).await?;
                 edits.answer(refused)
             }
-            Command::AddTag => {
+            Call::AddTag | Call::AddOrReplaceTag => {
                 let edits = audience::add_tags(body)?;
                 let refused = self.users.edit(app, &edits.edits).await?;
                 edits.answer(refused)
             }
-            Command::RemoveTag => {
+            Call::RemoveTag => {
                 let edits = audience::remove_tags(body)?;
                 let refused = self.users.edit(app, &edits.edits).await?;
                 edits.answer(refused)
             }
-            Command::RemoveAllTags => {
+            Call::ClearTags => {
                 let edits = audience::remove_all_tags(body)?;
                 let refused = self.users.edit(app, &edits.edits).await?;
                 edits.answer(refused)
             }
-            Command::GetAttr => {
+            Call::GetAttr => {
                 let asked = audience::accounts(body)?;
                 let names = self.users.attribute_names(app).await?;
                 let users = self.users.get(app, &asked.ids).await?;
                 asked.attributes(&users, &names)
             }
-            Command::GetTag => {
+            Call::GetTag => {
                 let asked = audience::accounts(body)?;
                 let users = self.users.get(app, &asked.ids).await?;
                 asked.tags(&users)
             }
+            _ => return Err(Error::new(Code::UnknownResource, "this call is not there yet").into()),
         })
     }
 
@@ -104,24 +104,6 @@ impl Audience {
         let app = app.ok_or_else(|| caller::unknown_app(parameters.sdk_app_id))?;
         parameters.authenticate(&app, self.clock.now())?;
         Ok(app)
-    }
-}
-
-impl Command {
-    /// The number for a failure of ours: each family of calls has its own.
-    fn internal(self) -> Code {
-        match self {
-            Self::AccountImport | Self::MultiaccountImport | Self::AccountCheck => Code::AccountInternal,
-            Self::SetAttrName
-            | Self::GetAttrName
-            | Self::SetAttr
-            | Self::GetAttr
-            | Self::RemoveAttr
-            | Self::AddTag
-            | Self::GetTag
-            | Self::RemoveTag
-            | Self::RemoveAllTags => Code::Internal,
-        }
     }
 }
 

@@ -131,11 +131,12 @@ mod tests {
         Push {
             id: PushId::from_u128(1),
             app: AppId::try_from("app").unwrap(),
-            seq: Seq(1),
+            seq: Some(Seq(1)),
             accepted_at: NOW,
             audience: Audience::Everyone,
             population: 10,
-            message: Message { sender: "admin".to_owned(), body: serde_json::json!([]), lifetime_secs },
+            message: Some(Message { sender: "admin".to_owned(), body: serde_json::json!([]), kept: true }),
+            lifetime_secs,
             notification: None,
             task_id: "task".to_owned(),
         }

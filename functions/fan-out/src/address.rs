@@ -27,7 +27,7 @@ pub(crate) struct Target {
 }
 
 /// Chooses the ways to each user: the live connections of those who are connected; of the others the devices, by
-/// their vendors, if the push wants notifications at all.
+/// their vendors, if the push wants notifications at all. A push that is a notification only goes to everyone's devices.
 ///
 /// A repeat keeps to who was addressed by socket `before`: whoever has come online since has been addressed by vendor,
 /// and whoever has left may have been in a batch that was never sent.
@@ -41,7 +41,8 @@ pub(crate) fn address(
     let mut addressed = Addressed::default();
     for contact in contacts {
         let low = contact.ordinal.low();
-        let is_online = !contact.connections.is_empty();
+        // What has no message has nothing for a socket.
+        let is_online = push.message.is_some() && !contact.connections.is_empty();
         let by_socket = before.map_or(is_online, |before| before.contains(low));
         if by_socket {
             addressed.sockets.insert(low);
@@ -82,11 +83,12 @@ pub(crate) mod tests {
         Push {
             id: PushId::from_u128(1),
             app: AppId::try_from("app").unwrap(),
-            seq: Seq(1),
+            seq: Some(Seq(1)),
             accepted_at: NOW,
             audience: Audience::Everyone,
             population: 10,
-            message: Message { sender: "admin".to_owned(), body: serde_json::json!([]), lifetime_secs: 60 },
+            message: Some(Message { sender: "admin".to_owned(), body: serde_json::json!([]), kept: true }),
+            lifetime_secs: 60,
             notification: Some(Notification { title: None, text: "hi".to_owned(), ext: None }),
             task_id: "task".to_owned(),
         }
@@ -144,6 +146,16 @@ pub(crate) mod tests {
         assert_eq!(tokens(&addressed, Channel::Ws), ["stayed"]);
         assert_eq!(tokens(&addressed, Channel::Apns), ["a1"]);
         assert_eq!(addressed.left, [0]);
+    }
+
+    #[test]
+    fn what_is_a_notification_only_goes_to_devices_and_never_to_sockets() {
+        let push = Push { message: None, ..a_push() };
+        let contacts =
+            [contact(1, &["c"], vec![device(Channel::Apns, "a1")]), contact(2, &[], vec![device(Channel::Fcm, "f2")])];
+        let addressed = address(&push, &contacts, NOW, |_| true, None);
+        assert_eq!(tokens(&addressed, Channel::Ws), [""; 0]);
+        assert_eq!((tokens(&addressed, Channel::Apns), tokens(&addressed, Channel::Fcm)), (vec!["a1"], vec!["f2"]));
     }
 
     #[test]

@@ -88,16 +88,17 @@ impl Draft<'_> {
         Push {
             id,
             app: self.app.id.clone(),
-            seq,
+            seq: Some(seq),
             accepted_at: self.now,
             audience: self.audience.clone(),
             population: self.population,
-            message: Message {
+            message: Some(Message {
                 sender: self.wanted.sender.as_ref().unwrap_or(&self.caller.identifier).clone(),
                 body: self.wanted.body.clone(),
-                lifetime_secs: self.wanted.lifetime_secs,
-            },
+                kept: self.wanted.lifetime_secs > 0,
+            }),
             notification: self.wanted.notification.clone(),
+            lifetime_secs: self.wanted.lifetime_secs,
             task_id: task_id::task_id(sdk_app_id, id),
         }
     }

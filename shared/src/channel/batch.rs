@@ -184,7 +184,7 @@ mod tests {
         let (mut push, clock) = (a_push(), Clock::system());
         push.accepted_at = clock.now().plus_secs(-1_000_000);
         assert_eq!(batch(&push, &[], &clock, 1).remaining_secs(), Some(0));
-        push.message.lifetime_secs = 0;
+        push.lifetime_secs = 0;
         assert_eq!(batch(&push, &[], &clock, 1).remaining_secs(), None);
     }
 }

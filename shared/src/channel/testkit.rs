@@ -24,20 +24,21 @@ pub(super) fn a_push() -> Push {
     Push {
         id: PushId::from_u128(69),
         app: AppId::try_from("1400000000").unwrap(),
-        seq: Seq(12),
+        seq: Some(Seq(12)),
         accepted_at: Timestamp::from_secs(1_700_000_000),
         audience: Audience::Everyone,
         population: 1,
-        message: Message {
+        message: Some(Message {
             sender: "admin".to_owned(),
             body: json!([{ "MsgType": "TIMTextElem", "MsgContent": { "Text": "hi" } }]),
-            lifetime_secs: 120,
-        },
+            kept: true,
+        }),
         notification: Some(Notification {
             title: Some("Hello".to_owned()),
             text: "You are invited".to_owned(),
             ext: Some(r#"{"room":7}"#.to_owned()),
         }),
+        lifetime_secs: 120,
         task_id: "task-1".to_owned(),
     }
 }
@@ -46,7 +47,7 @@ pub(super) fn a_push() -> Push {
 pub(super) fn a_live_push(clock: &Clock) -> Push {
     let mut push = a_push();
     push.accepted_at = clock.now();
-    push.message.lifetime_secs = 604_800;
+    push.lifetime_secs = 604_800;
     push
 }
 

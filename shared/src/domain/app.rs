@@ -1,9 +1,11 @@
 //! Tenants.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::AppId;
+use super::{AppId, limits};
 
 /// One tenant: who may call in its name, and how its devices are reached.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +25,9 @@ pub struct App {
     /// What it may spend.
     #[serde(default)]
     pub quotas: Quotas,
+    /// Where it hears of what happens, if anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
 }
 
 /// The identity of an app in Tencent's contract.
@@ -39,6 +44,16 @@ pub struct Tencent {
     /// Whether pushing to all users is switched on.
     #[serde(default = "yes")]
     pub push_enabled: bool,
+    /// Whether `account_delete` is switched on.
+    #[serde(default = "yes")]
+    pub deletion_enabled: bool,
+    /// How many days a deleted account may not come back. 0: it may at once. (Tencent's newer pages say three months,
+    /// the older ones nothing.)
+    #[serde(default)]
+    pub reimport_after_days: u32,
+    /// UserSigs of one caller that may be wrong within a minute, before the caller is not heard for a minute.
+    #[serde(default = "default_wrong_user_sigs")]
+    pub wrong_user_sigs_per_minute: u32,
 }
 
 /// The identity of an app in RongCloud's contract.
@@ -64,12 +79,57 @@ pub struct Quotas {
     pub utc_offset_minutes: i32,
     /// How long a repeated request is answered as the first was, in seconds.
     pub dedup_secs: u32,
+    /// Longest message, in bytes.
+    pub message_bytes: usize,
+    /// How long a message is kept for those who are offline where the call does not say, in seconds.
+    pub lifetime_secs: u32,
+    /// Calls a second, by what follows `/v4/` in their path, where it is not to be as the contract has it.
+    pub calls_per_second: BTreeMap<String, u32>,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Self { pushes_per_day: 100, push_interval_ms: 1_000, utc_offset_minutes: 8 * 60, dedup_secs: 300 }
+        Self {
+            pushes_per_day: 100,
+            push_interval_ms: 1_000,
+            utc_offset_minutes: 8 * 60,
+            dedup_secs: 300,
+            message_bytes: limits::MESSAGE_BYTES,
+            lifetime_secs: limits::LIFETIME_SECS,
+            calls_per_second: BTreeMap::new(),
+        }
     }
+}
+
+/// Where an app hears of what happens: its own HTTP server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Where to: `https://…` or `http://…`.
+    pub url: String,
+    /// What calls are signed with, so that the server knows them from a stranger's. Without it they are not signed.
+    #[serde(default, serialize_with = "expose_some", skip_serializing_if = "Option::is_none")]
+    pub token: Option<SecretString>,
+    /// What the app wants to hear of.
+    #[serde(default = "all_events")]
+    pub events: BTreeSet<WebhookEvent>,
+    /// Calls a second, over all workers (Tencent, "Callback of all-member push": 1,000).
+    #[serde(default = "default_webhook_rate")]
+    pub rate: u32,
+    /// Whether the server may be in a private network. If not, an address that is not public is not called, because
+    /// whoever writes the URL could otherwise reach what only we can.
+    #[serde(default)]
+    pub allow_private: bool,
+}
+
+/// What an app can hear of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookEvent {
+    /// A device was sent a push, or its user has it.
+    Push,
+    /// A user came online, or went.
+    State,
 }
 
 /// An app's credentials, by vendor. A vendor without one is not sent to.
@@ -138,6 +198,25 @@ pub struct ServiceAccount {
 fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     use secrecy::ExposeSecret;
     serializer.serialize_str(secret.expose_secret())
+}
+
+fn expose_some<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => expose(secret, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn all_events() -> BTreeSet<WebhookEvent> {
+    BTreeSet::from([WebhookEvent::Push, WebhookEvent::State])
+}
+
+fn default_webhook_rate() -> u32 {
+    1_000
+}
+
+fn default_wrong_user_sigs() -> u32 {
+    20
 }
 
 fn yes() -> bool {

@@ -18,7 +18,9 @@ mod term;
 mod time;
 mod user;
 
-pub use app::{ApnsCredentials, App, Channels, FcmCredentials, Quotas, Rongcloud, ServiceAccount, Tencent};
+pub use app::{
+    ApnsCredentials, App, Channels, FcmCredentials, Quotas, Rongcloud, ServiceAccount, Tencent, Webhook, WebhookEvent,
+};
 pub use attribute_names::{AttributeNames, NameError};
 pub use audience::Audience;
 pub use condition::Condition;

@@ -46,10 +46,10 @@ impl OfflineStore {
     }
 }
 
-/// The write that keeps a push, or `None` if it is for online users only.
+/// The write that keeps a push, or `None` if it is not kept.
 pub(super) fn keep(table: &str, push: &Push) -> Result<Option<TransactWriteItem>, StoreError> {
-    let Some(end) = push.expires_at() else { return Ok(None) };
-    let mut item = keys::offline_push(&push.app, push.seq).item();
+    let Some((seq, end)) = push.kept() else { return Ok(None) };
+    let mut item = keys::offline_push(&push.app, seq).item();
     item.extend([
         ("i".to_owned(), s(push.id.to_string())),
         ("p".to_owned(), n(push.population)),

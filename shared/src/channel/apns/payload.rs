@@ -120,7 +120,7 @@ mod tests {
     fn it_expires_with_the_push_and_is_not_kept_when_it_is_for_now_or_never() {
         let mut push = a_push();
         assert_eq!(expiration(&push), push.deadline().secs());
-        push.message.lifetime_secs = 0;
+        push.lifetime_secs = 0;
         assert_eq!(expiration(&push), 0);
     }
 

@@ -46,6 +46,8 @@ codes! {
     /// A profile value is longer than 500 bytes.
     ProfileTooLong = 40601,
 
+    /// More calls a second than the app may make.
+    TooFrequent = 60007,
     /// The path or the method is none of the contract's.
     UnknownResource = 60009,
     /// The caller is not one of the app's administrators.
@@ -71,12 +73,19 @@ codes! {
     NoKey = 70016,
     /// There is no such app.
     UnknownApp = 70020,
+    /// Too many UserSigs of this caller were not good: it waits a minute.
+    TooManyFailures = 70050,
     /// There is no such account.
     UnknownAccount = 70107,
+    /// The account was deleted, and may not come back yet.
+    ReimportForbidden = 70399,
     /// A parameter of an account call is missing or malformed.
     AccountParameter = 70402,
     /// An account call failed here: it may be tried again.
     AccountInternal = 70500,
+
+    /// The app may not delete accounts.
+    DeletionNotAllowed = 71000,
 
     /// The request's body is longer than the service reads.
     BodyTooLong = 80002,
@@ -97,6 +106,8 @@ codes! {
     AdminNeeded = 90009,
     /// The content of a message element does not fit its type.
     MsgContent = 90010,
+    /// More accounts than a question about online states, or a push to named users, may name.
+    TooManyTargets = 90011,
     /// More accounts than a request may name.
     TooManyAccounts = 90018,
     /// A tag is longer than 50 bytes.
@@ -125,6 +136,8 @@ codes! {
     PushQuota = 90047,
     /// An account that the message names does not exist.
     AccountNotFound = 90048,
+    /// `DataId` is longer than 64 bytes.
+    DataIdTooLong = 90057,
     /// The call failed here: it may be tried again.
     Internal = 91000,
     /// The message is longer than 12 KB.

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod audience;
 mod body;
 pub mod caller;
+pub mod command;
 mod criteria;
 mod elements;
 mod error;
@@ -17,6 +18,7 @@ pub mod task_id;
 mod terms;
 pub mod usersig;
 
+pub use command::{Call, Command};
 pub use criteria::Criteria;
 pub use error::{Code, Error};
 pub use push::PushRequest;

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::body::{self, Field};
 use super::{Code, Criteria, Error, Reply, elements, offline, terms};
-use crate::domain::{App, AttributeNames, Audience, Notification, limits};
+use crate::domain::{App, AttributeNames, Audience, Notification, Quotas, limits};
 
 /// What a push asks for, checked as far as the request alone allows.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ impl PushRequest {
         if !app.tencent.as_ref().is_some_and(|tencent| tencent.push_enabled) {
             return Err(Error::new(Code::PushNotEnabled, "pushing to all users is not switched on for this app"));
         }
-        Self::read(&json)
+        Self::read(&json, &app.quotas)
     }
 
     /// Whom it is for, once the app's attribute names are known.
@@ -46,11 +46,11 @@ impl PushRequest {
         &self.fingerprint
     }
 
-    fn read(json: &Value) -> Result<Self, Error> {
+    fn read(json: &Value, quotas: &Quotas) -> Result<Self, Error> {
         let request = Field::root(json);
         let canonical = canonical(json);
-        if canonical.len() > limits::MESSAGE_BYTES {
-            let info = format!("the message is longer than {} bytes", limits::MESSAGE_BYTES);
+        if canonical.len() > quotas.message_bytes {
+            let info = format!("the message is longer than {} bytes", quotas.message_bytes);
             return Err(Error::new(Code::MessageTooLong, info));
         }
         let random = random(&request)?;
