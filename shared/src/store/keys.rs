@@ -63,6 +63,10 @@ pub(super) fn user(app: &AppId, user: &UserId) -> Key {
     Key::new(format!("{app}#u#{user}"), "u")
 }
 
+pub(super) fn standing(app: &AppId, user: &UserId) -> Key {
+    Key::new(format!("{app}#s#{user}"), "s")
+}
+
 pub(super) fn contacts(app: &AppId, shard: Shard) -> String {
     format!("{app}#c#{:05}", shard.0)
 }

@@ -20,6 +20,7 @@ mod offline;
 mod pace;
 mod pushes;
 mod snapshots;
+mod standing;
 mod users;
 
 pub use account::{Account, AccountStore};
@@ -36,6 +37,7 @@ pub use offline::{Offline, OfflineStore};
 pub use pace::{PaceStore, Slot};
 pub use pushes::PushStore;
 pub use snapshots::{Cuts, SnapshotStore};
+pub use standing::{Standing, StandingStore};
 pub use users::UserStore;
 
 pub use aws_sdk_dynamodb::Client;
