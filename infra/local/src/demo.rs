@@ -1,5 +1,6 @@
 //! The apps that the stack knows from the start, and what to try with them.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,9 @@ const ADMINISTRATOR: &str = "administrator";
 const SECRET_KEY: &str = "fanfare-local-secret-key";
 const APP_KEY: &str = "fanfare-local";
 const APP_SECRET: &str = "fanfare-local-app-secret";
+
+/// What stands in a file for the credentials of the sandbox, which are made anew at every start.
+const SANDBOX: &str = "sandbox";
 
 const DAY: i64 = 86_400;
 
@@ -37,25 +41,59 @@ pub enum Error {
         /// What is wrong with them.
         source: serde_json::Error,
     },
+    /// Two of them cannot be told apart.
+    #[error("{origin} has two apps of the {name} `{value}`")]
+    Twice {
+        /// Where they are from.
+        origin: String,
+        /// Which of their names.
+        name: &'static str,
+        /// What it is.
+        value: String,
+    },
     /// The table does not take them.
     #[error("cannot store an app")]
     Store(#[from] Box<StoreError>),
 }
 
-/// The apps of a file, or the demo app with its channels configured to the sandbox.
+/// The apps of a file, or the demo app with its channels configured to the sandbox. In a file, `"channels": "sandbox"`
+/// configures them so too.
 ///
 /// # Errors
 ///
 /// When the file holds none.
 pub fn apps(file: Option<&Path>, channels: &Value) -> Result<Vec<App>, Error> {
-    let (origin, apps) = match file {
-        Some(path) => {
-            let text = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-            (path.display().to_string(), serde_json::from_slice(&text))
+    let Some(path) = file else { return read("the demo app", json!([demo(channels)]), channels) };
+    let text = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let origin = path.display().to_string();
+    let apps = serde_json::from_slice(&text).map_err(|source| Error::Parse { origin: origin.clone(), source })?;
+    read(&origin, apps, channels)
+}
+
+fn read(origin: &str, mut apps: Value, channels: &Value) -> Result<Vec<App>, Error> {
+    for app in apps.as_array_mut().into_iter().flatten() {
+        if app["channels"] == SANDBOX {
+            app["channels"] = channels.clone();
         }
-        None => ("the demo app".to_owned(), serde_json::from_value(json!([demo(channels)]))),
-    };
-    apps.map_err(|source| Error::Parse { origin, source })
+    }
+    let apps: Vec<App> =
+        serde_json::from_value(apps).map_err(|source| Error::Parse { origin: origin.to_owned(), source })?;
+    let mut seen = HashSet::new();
+    for app in &apps {
+        for (name, value) in names(app) {
+            if !seen.insert((name, value.clone())) {
+                return Err(Error::Twice { origin: origin.to_owned(), name, value });
+            }
+        }
+    }
+    Ok(apps)
+}
+
+/// By what an app is looked up.
+fn names(app: &App) -> impl Iterator<Item = (&'static str, String)> {
+    let tencent = app.tencent.as_ref().map(|tencent| ("SDKAppID", tencent.sdk_app_id.to_string()));
+    let rongcloud = app.rongcloud.as_ref().map(|rongcloud| ("App-Key", rongcloud.app_key.clone()));
+    [Some(("id", app.id.to_string())), tencent, rongcloud].into_iter().flatten()
 }
 
 /// Writes the apps as the service's own store does.
@@ -119,6 +157,21 @@ mod tests {
     fn the_demo_app_is_an_app() {
         let apps = apps(None, &json!({})).unwrap();
         assert_eq!(apps[0].id.to_string(), "1400000000");
+    }
+
+    #[test]
+    fn apps_of_a_file_may_use_the_sandbox_and_may_not_be_mistaken_for_each_other() {
+        let channels = json!({"fcm": {"endpoint": "https://sandbox", "service_account":
+            {"project_id": "p", "client_email": "e", "private_key": "k"}}});
+        let app = |id: &str, number: u64| {
+            json!({"id": id, "channels": "sandbox",
+                "tencent": {"sdk_app_id": number, "secret_key": "k", "admins": []}})
+        };
+        let apps = read("here", json!([app("a", 1), app("b", 2)]), &channels).unwrap();
+        assert!(apps.iter().all(|app| app.channels.fcm.is_some()));
+        let error = read("here", json!([app("a", 1), app("b", 1)]), &channels).unwrap_err();
+        assert_eq!(error.to_string(), "here has two apps of the SDKAppID `1`");
+        assert!(matches!(read("here", json!({}), &channels), Err(Error::Parse { .. })));
     }
 
     #[test]
