@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare::dialect::tencent::{Code, Error, accounts, caller, usersig};
+use fanfare::dialect::tencent::{Code, Error, accounts};
 use fanfare::domain::{App, DeviceId, User};
 use fanfare::runtime::http::Request;
 use http::header::AUTHORIZATION;
@@ -52,10 +52,7 @@ impl Audience {
 
     /// The user who calls, created if this is its first login.
     async fn user(&self, request: &Request) -> Result<(Arc<App>, User), Trouble> {
-        let user_sig = bearer(&request.headers)?;
-        let (sdk_app_id, _) = usersig::peek(user_sig).map_err(Error::from)?;
-        let app = self.apps.by_sdk_app_id(sdk_app_id).await?.ok_or_else(|| caller::unknown_app(sdk_app_id))?;
-        let proven = caller::user(&app, sdk_app_id, user_sig, self.clock.now())?;
+        let (app, proven) = self.gate.client(bearer(&request.headers)?, request.source).await?;
         let user = self.users.ensure(&app.id, &accounts::account(&proven.identifier)?).await?;
         Ok((app, user))
     }

@@ -11,6 +11,7 @@ mod trouble;
 
 use ::http::Response;
 use fanfare::dialect::tencent::{Code, Error, Reply};
+use fanfare::gate::Gate;
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::http::{self, Request};
 use fanfare::runtime::{Clock, aws, telemetry};
@@ -21,9 +22,9 @@ use route::Route;
 /// Answers calls.
 #[derive(Clone)]
 struct Audience {
-    apps: AppStore,
     clock: Clock,
     contacts: ContactStore,
+    gate: Gate,
     users: UserStore,
 }
 
@@ -42,9 +43,11 @@ impl Audience {
     async fn new(lookup: &impl Lookup) -> Result<Self, ConfigError> {
         let tables = Tables::from_lookup(lookup)?;
         let client = store::Client::new(&aws::config().await);
+        let clock = Clock::from_lookup(lookup);
+        let apps = AppStore::new(client.clone(), tables.apps);
         Ok(Self {
-            apps: AppStore::new(client.clone(), tables.apps),
-            clock: Clock::from_lookup(lookup),
+            gate: Gate::new(apps, client.clone(), &tables.audience, clock.clone()),
+            clock,
             contacts: ContactStore::new(client.clone(), &tables.audience),
             users: UserStore::new(client, &tables.audience),
         })

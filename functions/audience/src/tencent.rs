@@ -1,10 +1,7 @@
 //! The calls of Tencent's contract: decoded, done with one verb, answered.
 
-use std::sync::Arc;
-
-use fanfare::dialect::tencent::caller::{self, Parameters};
 use fanfare::dialect::tencent::{Call, Code, Command, Error, Reply, accounts, audience};
-use fanfare::domain::App;
+use fanfare::gate::Refused;
 use fanfare::runtime::http::Request;
 use fanfare::store::StoreError;
 
@@ -29,7 +26,7 @@ impl Audience {
     }
 
     async fn call(&self, command: &Command, request: &Request) -> Result<Reply, Problem> {
-        let app = self.administered(request).await?;
+        let (app, _) = self.gate.server(command, request).await?;
         let (app, body) = (&app.id, request.body.as_slice());
         Ok(match command.call {
             Call::AccountImport => {
@@ -96,14 +93,14 @@ impl Audience {
             _ => return Err(Error::new(Code::UnknownResource, "this call is not there yet").into()),
         })
     }
+}
 
-    /// The app that the request is about, if one of its administrators sent it.
-    async fn administered(&self, request: &Request) -> Result<Arc<App>, Problem> {
-        let parameters = Parameters::parse(&request.query)?;
-        let app = self.apps.by_sdk_app_id(parameters.sdk_app_id).await?;
-        let app = app.ok_or_else(|| caller::unknown_app(parameters.sdk_app_id))?;
-        parameters.authenticate(&app, self.clock.now())?;
-        Ok(app)
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Told(error) => Self::Said(error),
+            Refused::Store(failure) => Self::Store(failure),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What client apps are told when a device call fails, and what the log is told.
 
-use fanfare::dialect::tencent;
+use fanfare::dialect::tencent::{self, Code};
+use fanfare::gate::Refused;
 use fanfare::store::StoreError;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
@@ -10,7 +11,7 @@ use tracing::error;
 /// Why a device call was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    /// The UserSig does not prove who calls. The code is the number that Tencent's contract has for it.
+    /// The UserSig does not prove who calls, or is not even looked at. The code is the number that Tencent's contract has for it.
     #[error(transparent)]
     Unauthorized(#[from] tencent::Error),
     /// The request is malformed.
@@ -39,6 +40,7 @@ impl Trouble {
 
     fn status(&self) -> StatusCode {
         match self {
+            Self::Unauthorized(error) if error.code == Code::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
@@ -65,10 +67,19 @@ impl Trouble {
         }
         let (code, message) = self.told();
         let mut response = json_response(self.status(), &json!({"error": {"code": code, "message": message}}));
-        if matches!(self, Self::Unauthorized(_)) {
+        if response.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl From<Refused> for Trouble {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Told(error) => Self::Unauthorized(error),
+            Refused::Store(failure) => Self::Store(failure),
+        }
     }
 }
 
@@ -95,6 +106,7 @@ mod tests {
     fn troubles_are_told_in_one_shape() {
         for (trouble, status, code) in [
             (Trouble::Unauthorized(Failure::Expired.into()), 401, "70001"),
+            (tencent::Error::new(Code::TooManyFailures, "wait").into(), 429, "70050"),
             (Trouble::invalid("invalid_token", "no"), 400, "invalid_token"),
             (Trouble::WrongMethod, 405, "method_not_allowed"),
             (Trouble::NoSuchPath, 404, "not_found"),

@@ -1,9 +1,12 @@
 //! The beginning and the end of a socket.
 
-use fanfare::dialect::tencent::{caller, usersig};
-use fanfare::domain::{App, ConnectionId, DeviceId, Timestamp, UserId};
-use fanfare::store::Connection;
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use fanfare::dialect::tencent::{Code, accounts};
+use fanfare::domain::{App, ConnectionId, DeviceId, UserId};
+use fanfare::gate::Refused;
+use fanfare::store::Connection;
 use tracing::{info, warn};
 
 use crate::{ConnectionFunction, Error};
@@ -18,8 +21,12 @@ impl ConnectionFunction {
         id: ConnectionId,
         user_sig: Option<&str>,
         device: Option<&str>,
+        source: Option<IpAddr>,
     ) -> Result<i64, Error> {
-        let Some((app, user)) = self.authenticate(user_sig.unwrap_or_default()).await? else { return Ok(401) };
+        let (app, user) = match self.authenticate(user_sig.unwrap_or_default(), source).await? {
+            Ok(proven) => proven,
+            Err(status) => return Ok(status),
+        };
         let Ok(device) = DeviceId::try_from(device.unwrap_or_default()) else { return Ok(400) };
         let now = self.clock.now();
         let user = self.users.ensure(&app.id, &user).await?;
@@ -55,13 +62,17 @@ impl ConnectionFunction {
         Ok(200)
     }
 
-    /// The app and the user that a UserSig proves.
-    async fn authenticate(&self, user_sig: &str) -> Result<Option<(Arc<App>, UserId)>, Error> {
-        let Ok((sdk_app_id, _)) = usersig::peek(user_sig) else { return Ok(None) };
-        let Some(app) = self.apps.by_sdk_app_id(sdk_app_id).await? else { return Ok(None) };
-        let now: Timestamp = self.clock.now();
-        let proven = caller::user(&app, sdk_app_id, user_sig, now).ok();
-        let user = proven.and_then(|user_sig| UserId::try_from(user_sig.identifier).ok());
-        Ok(user.map(|user| (app, user)))
+    /// The app and the user that a UserSig proves, or the status with which the handshake is refused.
+    async fn authenticate(
+        &self,
+        user_sig: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Result<(Arc<App>, UserId), i64>, Error> {
+        match self.gate.client(user_sig, source).await {
+            Ok((app, proven)) => Ok(accounts::account(&proven.identifier).map(|user| (app, user)).map_err(|_| 401)),
+            Err(Refused::Told(error)) if error.code == Code::TooManyFailures => Ok(Err(429)),
+            Err(Refused::Told(_)) => Ok(Err(401)),
+            Err(Refused::Store(failure)) => Err(failure.into()),
+        }
     }
 }

@@ -7,6 +7,7 @@ mod sync;
 use aws_lambda_events::event::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use fanfare::channel::ws::{self, Sockets};
 use fanfare::domain::{ConnectionId, InvalidId};
+use fanfare::gate::Gate;
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::{Clock, aws, telemetry};
 use fanfare::store::{
@@ -19,10 +20,10 @@ use tracing::error;
 #[derive(Clone)]
 struct ConnectionFunction {
     acks: AckStore,
-    apps: AppStore,
     clock: Clock,
     connections: ConnectionStore,
     contacts: ContactStore,
+    gate: Gate,
     offline: OfflineStore,
     pushes: PushStore,
     snapshots: SnapshotStore,
@@ -57,10 +58,12 @@ impl ConnectionFunction {
         let tables = Tables::from_lookup(lookup)?;
         let config = aws::config().await;
         let client = store::Client::new(&config);
+        let clock = Clock::from_lookup(lookup);
+        let apps = AppStore::new(client.clone(), tables.apps);
         Ok(Self {
             acks: AckStore::new(client.clone(), &tables.audience),
-            apps: AppStore::new(client.clone(), tables.apps),
-            clock: Clock::from_lookup(lookup),
+            gate: Gate::new(apps, client.clone(), &tables.audience, clock.clone()),
+            clock,
             connections: ConnectionStore::new(client.clone(), &tables.audience),
             contacts: ContactStore::new(client.clone(), &tables.audience),
             offline: OfflineStore::new(client.clone(), &tables.pushes),
@@ -91,7 +94,9 @@ impl ConnectionFunction {
         match event.request_context.route_key.as_deref() {
             Some("$connect") => {
                 let query = |name: &str| event.query_string_parameters.first(name);
-                self.connect(id, query("usersig"), query("device_id")).await
+                let source = event.request_context.identity.source_ip.as_deref();
+                let source = source.and_then(|address| address.parse().ok());
+                self.connect(id, query("usersig"), query("device_id"), source).await
             }
             Some("$disconnect") => self.disconnect(id).await,
             _ => self.frame(id, event.body.as_deref().unwrap_or_default()).await,

@@ -1,34 +1,25 @@
-//! `POST /v4/all_member_push/im_push`.
+//! `im_push`: a push to all users of an app, or to those that a condition names.
 
 use std::time::Duration;
 
-use fanfare::dialect::tencent::caller::{self, Caller, Parameters};
+use fanfare::dialect::tencent::caller::Caller;
 use fanfare::dialect::tencent::{Code, Criteria, Error, PushRequest, Reply, push, task_id};
 use fanfare::domain::{App, Audience, Message, Push, PushId, QuotaError, Seq, Timestamp};
 use fanfare::queue::FanOutTask;
-use fanfare::runtime::http::Request;
-use fanfare::store::{Accepted, Intake, Refusal, StoreError};
-use http::Method;
-use tracing::{error, info, warn};
+use fanfare::store::{Accepted, Intake, Refusal};
+use tracing::{info, warn};
 
-use crate::PushIntake;
+use crate::{PushIntake, internal};
 
 impl PushIntake {
-    /// Accepts a push. Checks in the order of the dialect, and changes nothing before all have passed.
-    pub(crate) async fn im_push(&self, request: &Request) -> Result<Reply, Error> {
-        if request.method != Method::POST {
-            return Err(Error::new(Code::UnknownResource, "only POST is understood here"));
-        }
+    /// Accepts a push of `app`. Checks in the order of the dialect, and changes nothing before all have passed.
+    pub(crate) async fn im_push(&self, app: &App, caller: &Caller, body: &[u8]) -> Result<Reply, Error> {
         let now = self.clock.now();
-        let parameters = Parameters::parse(&request.query)?;
-        let app = self.apps.by_sdk_app_id(parameters.sdk_app_id).await.map_err(internal)?;
-        let app = app.ok_or_else(|| caller::unknown_app(parameters.sdk_app_id))?;
-        let caller = parameters.authenticate(&app, now)?;
-        let wanted = PushRequest::parse(&request.body, &app)?;
-        let audience = self.audience(&app, &wanted).await?;
+        let wanted = PushRequest::parse(body, app)?;
+        let audience = self.audience(app, &wanted).await?;
         let population = self.users.population(&app.id).await.map_err(internal)?;
 
-        let draft = Draft { app: &app, caller: &caller, wanted: &wanted, audience, population, now };
+        let draft = Draft { app, caller, wanted: &wanted, audience, population, now };
         let id = PushId::generate();
         let intake = Intake {
             app: &app.id,
@@ -110,9 +101,4 @@ fn over_quota(refusal: QuotaError) -> Error {
         QuotaError::UsedUp(_) => Code::PushQuota,
     };
     Error::new(code, refusal.to_string())
-}
-
-fn internal(failure: StoreError) -> Error {
-    error!(error = %failure, "A push could not be accepted");
-    Error::new(Code::Internal, "internal error: try again")
 }

@@ -5,18 +5,20 @@
 
 mod im_push;
 
-use ::http::Response;
-use fanfare::dialect::tencent::{Code, Error, Reply};
+use ::http::{Method, Response};
+use fanfare::dialect::tencent::{Call, Code, Command, Error, Reply};
+use fanfare::gate::{Gate, Refused};
 use fanfare::queue::{self, Queues, Urls};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::http::{self, Request};
 use fanfare::runtime::{Clock, aws, telemetry};
-use fanfare::store::{self, AppStore, IntakeStore, UserStore};
+use fanfare::store::{self, AppStore, IntakeStore, StoreError, UserStore};
+use tracing::error;
 
 #[derive(Clone)]
 struct PushIntake {
-    apps: AppStore,
     clock: Clock,
+    gate: Gate,
     intake: IntakeStore,
     queues: Queues,
     users: UserStore,
@@ -39,9 +41,11 @@ impl PushIntake {
         let urls = Urls::from_lookup(lookup)?;
         let config = aws::config().await;
         let client = store::Client::new(&config);
+        let clock = Clock::from_lookup(lookup);
+        let apps = AppStore::new(client.clone(), tables.apps);
         Ok(Self {
-            apps: AppStore::new(client.clone(), tables.apps),
-            clock: Clock::from_lookup(lookup),
+            gate: Gate::new(apps, client.clone(), &tables.audience, clock.clone()),
+            clock,
             intake: IntakeStore::new(client.clone(), &tables.pushes),
             queues: Queues::new(queue::Client::new(&config), urls),
             users: UserStore::new(client, &tables.audience),
@@ -49,10 +53,33 @@ impl PushIntake {
     }
 
     async fn handle(&self, request: &Request) -> Response<String> {
-        let reply = match request.path.rsplit('/').next() {
-            Some("im_push") => self.im_push(request).await,
-            _ => Err(Error::new(Code::UnknownResource, "there is no such call: check the URL")),
-        };
-        Reply::from(reply).into_http()
+        Reply::from(Box::pin(self.reply(request)).await).into_http()
     }
+
+    async fn reply(&self, request: &Request) -> Result<Reply, Error> {
+        let command =
+            Command::of(&request.path).filter(|command| request.method == Method::POST && command.call.is_push());
+        let command = command.ok_or_else(unknown)?;
+        let (app, caller) = self.gate.server(command, request).await.map_err(refused)?;
+        match command.call {
+            Call::ImPush => self.im_push(&app, &caller, &request.body).await,
+            _ => Err(unknown()),
+        }
+    }
+}
+
+fn unknown() -> Error {
+    Error::new(Code::UnknownResource, "there is no such call, or not with this method: check the URL")
+}
+
+fn refused(refused: Refused) -> Error {
+    match refused {
+        Refused::Told(error) => error,
+        Refused::Store(failure) => internal(failure),
+    }
+}
+
+fn internal(failure: StoreError) -> Error {
+    error!(error = %failure, "A push could not be accepted");
+    Error::new(Code::Internal, "internal error: try again")
 }

@@ -4,6 +4,7 @@
 //! Gateway hands on a query with a raw `<` or `"` in it, and whoever sends one is to be told what is wrong with it.
 
 use std::future::Future;
+use std::net::IpAddr;
 
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::event::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
@@ -25,6 +26,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body; empty if there is none.
     pub body: Vec<u8>,
+    /// The address that the request came from, as API Gateway saw it. No header can say otherwise.
+    pub source: Option<IpAddr>,
 }
 
 /// Answers HTTP requests with `handler` until the platform ends the function.
@@ -60,6 +63,7 @@ impl From<ApiGatewayV2httpRequest> for Request {
             query: event.raw_query_string.unwrap_or_default(),
             headers: event.headers,
             body,
+            source: event.request_context.http.source_ip.and_then(|address| address.parse().ok()),
         }
     }
 }
@@ -109,6 +113,7 @@ mod tests {
         assert_eq!((&request.method, request.path.as_str()), (&Method::PUT, "/v1/devices/phone"));
         assert_eq!((request.query.as_str(), request.body.as_slice()), ("a=1&b=%20", b"{}".as_slice()));
         assert_eq!(request.headers[AUTHORIZATION], "Bearer abc");
+        assert_eq!(request.source, Some([192, 0, 2, 1].into()));
     }
 
     #[test]

@@ -67,6 +67,17 @@ pub(super) fn standing(app: &AppId, user: &UserId) -> Key {
     Key::new(format!("{app}#s#{user}"), "s")
 }
 
+pub(super) fn attempts(app: &AppId, claimed: &str, origin: &str) -> Key {
+    // Whoever failed may have claimed any text of any length. An address holds no `#`, so the two are told apart.
+    let digest = Sha256::new().chain_update(origin).chain_update(b"#").chain_update(claimed).finalize();
+    Key::new(format!("{app}#f#{}", hex(&digest)), "f")
+}
+
+pub(super) fn calls(app: &AppId, command: &str, now: Timestamp) -> Key {
+    // The second is part of the partition key, so that neither commands nor seconds share a partition.
+    Key::new(format!("{app}#r#{command}#{:012}", now.secs().max(0)), "r")
+}
+
 pub(super) fn contacts(app: &AppId, shard: Shard) -> String {
     format!("{app}#c#{:05}", shard.0)
 }

@@ -6,6 +6,8 @@
 mod account;
 mod acks;
 mod apps;
+mod attempts;
+mod calls;
 mod connections;
 mod contacts;
 mod devices;
@@ -26,6 +28,8 @@ mod users;
 pub use account::{Account, AccountStore};
 pub use acks::{AckStore, Acknowledged};
 pub use apps::AppStore;
+pub use attempts::{Attempt, AttemptStore};
+pub use calls::CallStore;
 pub use connections::{Connection, ConnectionStore};
 pub use contacts::{Contact, ContactStore};
 pub use due::{Due, DueStore};

@@ -53,9 +53,13 @@ impl Parameters {
         Ok(Self { sdk_app_id, identifier: identifier.into_owned(), user_sig: user_sig.into_owned().into() })
     }
 
-    /// The caller, if `app` is the one that the URL names, the UserSig is good, and its user is an administrator.
-    pub fn authenticate(&self, app: &App, now: Timestamp) -> Result<Caller, Error> {
-        verify(app, self.user_sig.expose_secret(), self.sdk_app_id, Some(&self.identifier), now)?;
+    /// What the UserSig says, if `app` is the one that the URL names and the UserSig is good and its identifier's.
+    pub fn prove(&self, app: &App, now: Timestamp) -> Result<UserSig, Error> {
+        verify(app, self.user_sig.expose_secret(), self.sdk_app_id, Some(&self.identifier), now)
+    }
+
+    /// The caller, if it is an administrator of `app`. It must be [proven](Self::prove) who calls.
+    pub fn administrator(&self, app: &App) -> Result<Caller, Error> {
         let admins = app.tencent.as_ref().map_or(&[][..], |tencent| &tencent.admins);
         if !admins.contains(&self.identifier) {
             return Err(Error::new(Code::NotAdmin, "the identifier in the URL is not an administrator of the app"));
@@ -114,6 +118,12 @@ mod tests {
         usersig::sign(&"key".into(), 1_400_000_000, user, T.secs(), 60, None)
     }
 
+    fn authenticate(query: &str, now: Timestamp) -> Result<Caller, Error> {
+        let parameters = Parameters::parse(query)?;
+        parameters.prove(&app(), now)?;
+        parameters.administrator(&app())
+    }
+
     fn query(sdk_app_id: &str, identifier: &str, user_sig: &str) -> String {
         format!("sdkappid={sdk_app_id}&identifier={identifier}&usersig={user_sig}&random=99999999&contenttype=json")
     }
@@ -122,11 +132,11 @@ mod tests {
     fn an_administrator_is_let_in() {
         let reordered = format!("usersig={}&identifier=admin&sdkappid=1400000000&x=y", sig_of("admin"));
         for query in [query("1400000000", "admin", &sig_of("admin")), reordered] {
-            let caller = Parameters::parse(&query).unwrap().authenticate(&app(), T).unwrap();
+            let caller = authenticate(&query, T).unwrap();
             assert_eq!(caller.identifier, "admin");
         }
         let escaped = query("1400000000", "boss%2B1", &sig_of("boss+1").replace('*', "%2A").replace('_', "%5F"));
-        assert_eq!(Parameters::parse(&escaped).unwrap().authenticate(&app(), T).unwrap().identifier, "boss+1");
+        assert_eq!(authenticate(&escaped, T).unwrap().identifier, "boss+1");
     }
 
     #[test]
@@ -161,11 +171,11 @@ mod tests {
             (query("1400000000", "someone", &sig_of("someone")), 60010),
             (query("1400000001", "admin", &sig_of("admin")), 70020),
         ] {
-            let error = Parameters::parse(&query).unwrap().authenticate(&app(), T).unwrap_err();
+            let error = authenticate(&query, T).unwrap_err();
             assert_eq!(error.code.number(), code, "{query}");
         }
-        let late = Parameters::parse(&query("1400000000", "someone", &sig_of("someone"))).unwrap();
-        assert_eq!(late.authenticate(&app(), T.plus_secs(61)).unwrap_err().code, Code::UserSigExpired);
+        let late = query("1400000000", "someone", &sig_of("someone"));
+        assert_eq!(authenticate(&late, T.plus_secs(61)).unwrap_err().code, Code::UserSigExpired);
     }
 
     #[test]
@@ -179,8 +189,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_query_but_a_signed_one_is_let_in(query in "\\PC{0,60}|(sdkappid|usersig|identifier|[=&%+*a-z0-9]){0,12}") {
-            let caller = Parameters::parse(&query).and_then(|parameters| parameters.authenticate(&app(), T));
-            prop_assert!(caller.is_err());
+            prop_assert!(authenticate(&query, T).is_err());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The commands of the contract: their paths, what they do, and how often an app may call them.
 
 use super::Code;
+use crate::domain::Quotas;
 
 /// A command, by its path.
 #[derive(Debug, PartialEq, Eq)]
@@ -106,6 +107,11 @@ impl Command {
         let path = path.strip_prefix("/v4/")?;
         COMMANDS.iter().find(|command| command.path == path)
     }
+
+    /// How often an app may call it in a second: as its settings say, or else as the contract does.
+    pub fn limit(&self, quotas: &Quotas) -> u32 {
+        quotas.calls_per_second.get(self.path).copied().unwrap_or(self.calls_per_second)
+    }
 }
 
 impl Call {
@@ -138,6 +144,14 @@ mod tests {
         for path in ["/", "", "/v4/", "/v3/timpush/push", "v4/timpush/push", "/v4/timpush"] {
             assert_eq!(Command::of(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn an_app_may_have_limits_of_its_own() {
+        let command = Command::of("/v4/timpush/batch").unwrap();
+        assert_eq!(command.limit(&Quotas::default()), 30);
+        let own = Quotas { calls_per_second: [("timpush/batch".to_owned(), 40)].into(), ..Quotas::default() };
+        assert_eq!((command.limit(&own), Command::of("/v4/timpush/push").unwrap().limit(&own)), (40, 200));
     }
 
     #[test]

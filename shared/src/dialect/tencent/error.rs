@@ -149,6 +149,19 @@ impl Code {
     pub const fn number(self) -> u32 {
         self as u32
     }
+
+    /// Whether it says that whoever calls brought a wrong UserSig: what is counted until the caller is locked out.
+    pub fn is_wrong_user_sig(self) -> bool {
+        matches!(
+            self,
+            Self::UserSigExpired
+                | Self::UserSigEmpty
+                | Self::UserSigMalformed
+                | Self::UserSigForged
+                | Self::UserSigOfAnotherUser
+                | Self::UserSigOfAnotherApp
+        )
+    }
 }
 
 impl fmt::Display for Code {

@@ -1,7 +1,8 @@
 //! Tencent Chat's REST contract: pushing to all users, tags and attributes, accounts.
 //!
-//! Every call is checked in one order: URL parameters, UserSig, administrator, JSON, feature, fields, quota.
-//! Tencent does not document one; this is the order in which a gateway before a service would come to them.
+//! Every call is checked in one order: path and method, URL parameters, app, lock-out, UserSig, whether it is void,
+//! administrator, frequency, JSON, feature, fields, quota. Tencent does not document one; this is the order in which a
+//! gateway before a service would come to them. Up to the frequency it is the same for all calls: the `gate` of this crate.
 
 pub mod accounts;
 pub mod audience;

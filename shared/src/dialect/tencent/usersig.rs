@@ -55,6 +55,9 @@ pub enum Failure {
     /// It is too old.
     #[error("the UserSig has expired")]
     Expired,
+    /// It was good once: its user was kicked or deleted since it was made.
+    #[error("the UserSig is void: it was made before its user was kicked or deleted")]
+    Void,
     /// It was not signed with the app's key.
     #[error("the UserSig was not signed with the key of this SDKAppID")]
     Forged,
@@ -71,7 +74,9 @@ impl Failure {
             Self::Malformed(_) => Code::UserSigMalformed,
             Self::OtherApp => Code::UserSigOfAnotherApp,
             Self::OtherUser => Code::UserSigOfAnotherUser,
-            Self::Expired => Code::UserSigExpired,
+            // Newer tables have no number of its own for what `kick` made worthless (the oldest had 70052, with the words
+            // of an expired one).
+            Self::Expired | Self::Void => Code::UserSigExpired,
             Self::Forged => Code::UserSigForged,
             Self::NoKey => Code::NoKey,
         }
