@@ -9,9 +9,8 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use support::{ADMIN, SDK_APP_ID, Socket, Stack};
 
-use crate::{a_stack, text};
+use crate::{KEY, a_stack, a_stack_of, app, text};
 
-const KEY: &str = "fanfare-local-secret-key";
 const ERRORS: &str = include_str!("../../docs/ERRORS.md");
 
 /// Every call of the contract that there is.
@@ -271,7 +270,9 @@ async fn limits_are_kept_to_the_last_one() {
 
 #[tokio::test]
 async fn what_is_refused_has_changed_nothing() {
-    let demo = &Backend::demo(a_stack().await);
+    // Each wrong UserSig is tried on every call: together more than would be heard within a minute.
+    let patient = app(SDK_APP_ID, json!({"wrong_user_sigs_per_minute": 1_000}), json!({}));
+    let demo = &Backend::demo(a_stack_of(&[patient]).await);
     let users = ["alice".to_owned(), "bob".to_owned()];
     demo.ok("im_open_login_svc/multiaccount_import", json!({"Accounts": users})).await;
     demo.ok("all_member_push/im_set_attr_name", json!({"AttrNames": {"0": "city"}})).await;
