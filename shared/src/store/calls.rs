@@ -25,7 +25,8 @@ impl CallStore {
     }
 
     /// Counts a call of `command` within the present second, if that makes no more than `limit`. Says whether it did:
-    /// however many come at once, exactly `limit` of a second pass.
+    /// however many come at once, exactly `limit` of a second pass. (If an answer is lost on the way, its call may count
+    /// twice. More than `limit` never pass.)
     pub async fn count(&self, app: &AppId, command: &str, limit: u32, now: Timestamp) -> Result<bool, StoreError> {
         if limit == 0 {
             return Ok(false);
