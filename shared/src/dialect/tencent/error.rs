@@ -192,6 +192,14 @@ mod tests {
     }
 
     #[test]
+    fn only_what_the_bearer_did_wrong_is_counted() {
+        let counted: Vec<u32> =
+            Code::ALL.iter().filter(|code| code.is_wrong_user_sig()).map(|code| code.number()).collect();
+        // Neither that the app has no key, nor what the caller may not do once it is proven.
+        assert_eq!(counted, [70001, 70002, 70003, 70009, 70013, 70014]);
+    }
+
+    #[test]
     fn a_sentence_does_not_grow_with_what_it_quotes() {
         assert_eq!(Error::new(Code::Json, "é".repeat(200)).info, "é".repeat(200));
         assert_eq!(Error::new(Code::Json, "é".repeat(9_000)).info, "é".repeat(200) + "…");
