@@ -18,7 +18,7 @@ use super::batch::{Batch, Complaint};
 use super::pace::Pace;
 use answer::Refusal;
 pub use payload::frame;
-pub use socket::{PostError, Sockets};
+pub use socket::{CloseError, PostError, Sockets};
 
 /// Posts under way at a time. At 20 ms each, the account's whole limit of 10,000 a second would take twice as many; the
 /// limit is shared with every other API of the account.

@@ -1,7 +1,8 @@
-//! Frames to one connection: what a client that asks is answered.
+//! One connection: what a client that asks is answered, and the end of it.
 
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::error::SdkError;
+use aws_sdk_apigatewaymanagement::operation::delete_connection::DeleteConnectionError;
 use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
 
@@ -18,7 +19,12 @@ pub enum PostError {
     Failed(#[source] Box<aws_sdk_apigatewaymanagement::Error>),
 }
 
-/// Writes single frames to connections. Tries again what may pass, as the SDK does.
+/// A connection that may still be open although it was to be closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was not closed")]
+pub struct CloseError(#[source] Box<aws_sdk_apigatewaymanagement::Error>);
+
+/// Writes single frames to connections, and closes them. Tries again what may pass, as the SDK does.
 #[derive(Clone)]
 pub struct Sockets {
     client: Client,
@@ -35,6 +41,17 @@ impl Sockets {
         let frame = Blob::new(frame.into_bytes());
         let post = self.client.post_to_connection().connection_id(connection.as_str()).data(frame);
         post.send().await.map(drop).map_err(PostError::from)
+    }
+
+    /// Closes a connection. One that is closed already is no error.
+    pub async fn close(&self, connection: &ConnectionId) -> Result<(), CloseError> {
+        match self.client.delete_connection().connection_id(connection.as_str()).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteConnectionError::GoneException(_)) => Ok(()),
+                _ => Err(CloseError(Box::new(error.into()))),
+            },
+        }
     }
 }
 
