@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{AppId, limits};
+use super::{AppId, Channel, limits};
 
 /// One tenant: who may call in its name, and how its devices are reached.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -142,6 +142,18 @@ pub struct Channels {
     /// Google's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fcm: Option<FcmCredentials>,
+}
+
+impl Channels {
+    /// Whether there are credentials for a channel that takes some.
+    pub fn has(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Apns => self.apns.is_some(),
+            Channel::Fcm => self.fcm.is_some(),
+            // A socket takes none, and the others are not sent to.
+            _ => false,
+        }
+    }
 }
 
 /// A token-signing key of Apple's developer account.

@@ -20,6 +20,11 @@ pub const MESSAGE_BYTES: usize = 12 * 1024;
 pub const REQUEST_BYTES: usize = 1024 * 1024;
 /// Accounts that a request of Tencent's contract may name (Tencent, "Adding user tags", "Importing multiple accounts").
 pub const ACCOUNTS_PER_REQUEST: usize = 100;
+/// Accounts that a question about online states may name (Tencent, "Querying the online status of users").
+pub const STATUS_ACCOUNTS: usize = 500;
+/// A user who is offline counts as reachable by push for this many days after a device was last seen (Tencent,
+/// "Querying the online status of users": `PushOnline` for seven days).
+pub const PUSH_ONLINE_DAYS: i64 = 7;
 /// Tags that a request adds to a user, and tags in `TagsOr` or `TagsAnd` (Tencent, "Adding user tags", "Push to all users").
 pub const TAGS_PER_REQUEST: usize = 10;
 /// Longest account name of Tencent's contract, in bytes (Tencent, "Importing an account").
