@@ -13,6 +13,7 @@ mod criteria;
 mod elements;
 mod error;
 mod offline;
+pub mod online;
 pub mod push;
 mod reply;
 pub mod task_id;
