@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use fanfare::dialect::tencent::usersig::Failure;
 use fanfare::dialect::tencent::{Code, Error, accounts};
 use fanfare::domain::{App, DeviceId, User};
 use fanfare::runtime::http::Request;
+use fanfare::store::Barred;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
@@ -37,7 +39,8 @@ impl Audience {
         let (app, user) = self.user(request).await?;
         let id = device_id(id)?;
         let device = Form::read(&request.body)?.device(id, self.clock.now());
-        let stored = self.contacts.register(&app.id, &user, device).await?;
+        // Deleted since it was looked up: the UserSig is void.
+        let stored = self.contacts.register(&app.id, &user, device).await?.ok_or_else(|| Error::from(Failure::Void))?;
         Ok(json_response(StatusCode::OK, &form::answer(&stored)))
     }
 
@@ -53,8 +56,13 @@ impl Audience {
     /// The user who calls, created if this is its first login.
     async fn user(&self, request: &Request) -> Result<(Arc<App>, User), Trouble> {
         let (app, proven) = self.gate.client(bearer(&request.headers)?, request.source).await?;
-        let user = self.users.ensure(&app.id, &accounts::account(&proven.identifier)?).await?;
-        Ok((app, user))
+        let id = accounts::account(&proven.identifier)?;
+        let admission = self.admission(&app).by_proof_of(proven.issued_at);
+        match self.users.ensure(&app.id, &id, &admission).await? {
+            Ok(user) => Ok((app, user)),
+            Err(Barred::Void) => Err(Error::from(Failure::Void).into()),
+            Err(Barred::Deleted) => Err(accounts::barred().into()),
+        }
     }
 }
 

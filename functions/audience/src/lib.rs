@@ -3,19 +3,22 @@
 //! Who exists, what is true of them, and how to reach them. Servers call it through Tencent's contract, client apps
 //! through ours; the path tells which.
 
+mod account;
 mod devices;
 mod form;
+mod online;
 mod route;
 mod tencent;
 mod trouble;
 
 use ::http::Response;
+use fanfare::channel::ws::{self, Sockets};
 use fanfare::dialect::tencent::{Code, Error, Reply};
 use fanfare::gate::Gate;
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::http::{self, Request};
 use fanfare::runtime::{Clock, aws, telemetry};
-use fanfare::store::{self, AppStore, ContactStore, UserStore};
+use fanfare::store::{self, AppStore, ConnectionStore, ContactStore, DeletionStore, StandingStore, UserStore};
 
 use route::Route;
 
@@ -23,8 +26,12 @@ use route::Route;
 #[derive(Clone)]
 struct Audience {
     clock: Clock,
+    connections: ConnectionStore,
     contacts: ContactStore,
+    deletions: DeletionStore,
     gate: Gate,
+    sockets: Sockets,
+    standing: StandingStore,
     users: UserStore,
 }
 
@@ -42,13 +49,18 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
 impl Audience {
     async fn new(lookup: &impl Lookup) -> Result<Self, ConfigError> {
         let tables = Tables::from_lookup(lookup)?;
-        let client = store::Client::new(&aws::config().await);
+        let config = aws::config().await;
+        let client = store::Client::new(&config);
         let clock = Clock::from_lookup(lookup);
         let apps = AppStore::new(client.clone(), tables.apps);
         Ok(Self {
             gate: Gate::new(apps, client.clone(), &tables.audience, clock.clone()),
             clock,
+            connections: ConnectionStore::new(client.clone(), &tables.audience),
             contacts: ContactStore::new(client.clone(), &tables.audience),
+            deletions: DeletionStore::new(client.clone(), &tables.audience),
+            sockets: Sockets::new(ws::Client::new(&config)),
+            standing: StandingStore::new(client.clone(), &tables.audience),
             users: UserStore::new(client, &tables.audience),
         })
     }

@@ -1,43 +1,48 @@
 //! The calls of Tencent's contract: decoded, done with one verb, answered.
 
-use fanfare::dialect::tencent::{Call, Code, Command, Error, Reply, accounts, audience};
+use fanfare::channel::ws::CloseError;
+use fanfare::dialect::tencent::{Call, Command, Error, Reply, accounts, audience, online};
+use fanfare::domain::{App, UserId};
 use fanfare::gate::Refused;
 use fanfare::runtime::http::Request;
-use fanfare::store::StoreError;
+use fanfare::store::{Admission, StoreError};
 
 use crate::Audience;
 use crate::trouble;
 
-/// Why a call was not done: the caller erred, or the store failed.
-enum Problem {
+/// Why a call was not done: the caller erred, or something failed here.
+pub(crate) enum Problem {
     Said(Error),
     Store(StoreError),
+    Socket(CloseError),
 }
 
 impl Audience {
     pub(crate) async fn tencent(&self, command: &Command, request: &Request) -> Reply {
-        self.call(command, request).await.unwrap_or_else(|problem| match problem {
-            Problem::Said(error) => error.into(),
-            Problem::Store(failure) => {
-                trouble::log(&failure);
-                Error::new(command.call.internal(), "internal error: try again").into()
+        self.call(command, request).await.unwrap_or_else(|problem| {
+            match problem {
+                Problem::Said(error) => return error.into(),
+                Problem::Store(failure) => trouble::log(&failure),
+                Problem::Socket(failure) => trouble::log(&failure),
             }
+            Error::new(command.call.internal(), "internal error: try again").into()
         })
     }
 
     async fn call(&self, command: &Command, request: &Request) -> Result<Reply, Problem> {
-        let (app, _) = self.gate.server(command, request).await?;
-        let (app, body) = (&app.id, request.body.as_slice());
+        let (tenant, _) = self.gate.server(command, request).await?;
+        let (app, body) = (&tenant.id, request.body.as_slice());
         Ok(match command.call {
             Call::AccountImport => {
                 let user = accounts::import(body)?;
-                self.users.import(app, &[user]).await?;
-                Reply::ok()
+                let barred = self.users.import(app, &[user], &self.admission(&tenant)).await?;
+                if barred.is_empty() { Reply::ok() } else { accounts::barred().into() }
             }
             Call::MultiaccountImport => {
                 let import = accounts::import_many(body)?;
-                self.users.import(app, &import.users).await?;
-                import.answer()
+                let barred = self.users.import(app, &import.users, &self.admission(&tenant)).await?;
+                let barred: Vec<UserId> = barred.into_iter().map(|(user, _)| user).collect();
+                import.answer(&barred)
             }
             Call::AccountCheck => {
                 let check = accounts::check(body)?;
@@ -90,8 +95,30 @@ impl Audience {
                 let users = self.users.get(app, &asked.ids).await?;
                 asked.tags(&users)
             }
-            _ => return Err(Error::new(Code::UnknownResource, "this call is not there yet").into()),
+            Call::AccountDelete => {
+                let is_allowed = tenant.tencent.as_ref().is_some_and(|tencent| tencent.deletion_enabled);
+                let deletion = accounts::delete(body, is_allowed)?;
+                let deleted = self.delete_accounts(&tenant, &deletion.ids()).await?;
+                deletion.answer(&deleted)
+            }
+            Call::Kick => {
+                self.kick(&tenant, &accounts::kick(body)?).await?;
+                Reply::ok()
+            }
+            Call::QueryOnlineStatus | Call::QueryState => {
+                let question = online::question(body)?;
+                let presences = self.presences(&tenant, &question.ids()).await?;
+                question.answer(&presences)
+            }
+            // The router leaves these to the function that takes pushes.
+            Call::ImPush | Call::Push | Call::Batch => return Ok(crate::unknown()),
         })
+    }
+
+    /// When an account that was deleted may come back, as the app has it.
+    pub(crate) fn admission(&self, app: &App) -> Admission {
+        let days = app.tencent.as_ref().map_or(0, |tencent| tencent.reimport_after_days);
+        Admission::after_days(days, self.clock.now())
     }
 }
 
@@ -107,6 +134,12 @@ impl From<Refused> for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         Self::Said(error)
+    }
+}
+
+impl From<CloseError> for Problem {
+    fn from(failure: CloseError) -> Self {
+        Self::Socket(failure)
     }
 }
 

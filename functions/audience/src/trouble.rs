@@ -11,7 +11,8 @@ use tracing::error;
 /// Why a device call was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    /// The UserSig does not prove who calls, or is not even looked at. The code is the number that Tencent's contract has for it.
+    /// The UserSig does not prove who calls, or is not even looked at, or whom it proves may not. The code is the number that
+    /// Tencent's contract has for it.
     #[error(transparent)]
     Unauthorized(#[from] tencent::Error),
     /// The request is malformed.
@@ -41,6 +42,8 @@ impl Trouble {
     fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized(error) if error.code == Code::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
+            // Whoever it is, and however well it is proven.
+            Self::Unauthorized(error) if error.code == Code::ReimportForbidden => StatusCode::FORBIDDEN,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
@@ -92,8 +95,8 @@ pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<String
 }
 
 /// Tells the log that a call failed here, and why.
-pub(crate) fn log(failure: &StoreError) {
-    error!(error = %failure, "A call failed in the store");
+pub(crate) fn log(failure: &dyn std::error::Error) {
+    error!(error = %failure, "A call failed here");
 }
 
 #[cfg(test)]
@@ -107,6 +110,7 @@ mod tests {
         for (trouble, status, code) in [
             (Trouble::Unauthorized(Failure::Expired.into()), 401, "70001"),
             (tencent::Error::new(Code::TooManyFailures, "wait").into(), 429, "70050"),
+            (Trouble::Unauthorized(tencent::accounts::barred()), 403, "70399"),
             (Trouble::invalid("invalid_token", "no"), 400, "invalid_token"),
             (Trouble::WrongMethod, 405, "method_not_allowed"),
             (Trouble::NoSuchPath, 404, "not_found"),

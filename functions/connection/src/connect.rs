@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use fanfare::dialect::tencent::{Code, accounts};
-use fanfare::domain::{App, ConnectionId, DeviceId, UserId};
+use fanfare::domain::{App, ConnectionId, DeviceId, Timestamp, UserId};
 use fanfare::gate::Refused;
-use fanfare::store::Connection;
+use fanfare::store::{Admission, Barred, Connection};
 use tracing::{info, warn};
 
 use crate::{ConnectionFunction, Error};
@@ -23,13 +23,19 @@ impl ConnectionFunction {
         device: Option<&str>,
         source: Option<IpAddr>,
     ) -> Result<i64, Error> {
-        let (app, user) = match self.authenticate(user_sig.unwrap_or_default(), source).await? {
+        let (app, user, issued_at) = match self.authenticate(user_sig.unwrap_or_default(), source).await? {
             Ok(proven) => proven,
             Err(status) => return Ok(status),
         };
         let Ok(device) = DeviceId::try_from(device.unwrap_or_default()) else { return Ok(400) };
         let now = self.clock.now();
-        let user = self.users.ensure(&app.id, &user).await?;
+        let days = app.tencent.as_ref().map_or(0, |tencent| tencent.reimport_after_days);
+        let admission = Admission::after_days(days, now).by_proof_of(issued_at);
+        let user = match self.users.ensure(&app.id, &user, &admission).await? {
+            Ok(user) => user,
+            Err(Barred::Void) => return Ok(401),
+            Err(Barred::Deleted) => return Ok(403),
+        };
         let connection = Connection {
             id: id.clone(),
             app: app.id.clone(),
@@ -40,7 +46,17 @@ impl ConnectionFunction {
         // First who it is, then that pushes go there: the other way round a socket could be pushed to and not be
         // understood when it asks.
         self.connections.put(&connection, now).await?;
-        let devices = self.contacts.connect(&app.id, &user, &id).await?;
+        let Some(devices) = self.contacts.connect(&app.id, &user, &id).await? else {
+            // Deleted since it was looked up.
+            self.connections.delete(&id).await?;
+            return Ok(401);
+        };
+        // Only now: who is kicked is made void first, and then has those sockets closed that the contact has. Whatever
+        // the interleaving, one of the two sees the other.
+        if self.standing.get(&app.id, &user.id).await?.voids(issued_at) {
+            self.disconnect(id).await?;
+            return Ok(401);
+        }
         let known = devices.iter().find(|known| known.id == device);
         if known.is_some_and(|known| now.millis_since(known.active_at) > TOUCH_MILLIS) {
             // Not worth the handshake: the next one notes it too.
@@ -62,14 +78,17 @@ impl ConnectionFunction {
         Ok(200)
     }
 
-    /// The app and the user that a UserSig proves, or the status with which the handshake is refused.
+    /// The app and the user that a UserSig proves, and when it was made; or the status with which the handshake is refused.
     async fn authenticate(
         &self,
         user_sig: &str,
         source: Option<IpAddr>,
-    ) -> Result<Result<(Arc<App>, UserId), i64>, Error> {
+    ) -> Result<Result<(Arc<App>, UserId, Timestamp), i64>, Error> {
         match self.gate.client(user_sig, source).await {
-            Ok((app, proven)) => Ok(accounts::account(&proven.identifier).map(|user| (app, user)).map_err(|_| 401)),
+            Ok((app, proven)) => {
+                let user = accounts::account(&proven.identifier);
+                Ok(user.map(|user| (app, user, proven.issued_at)).map_err(|_| 401))
+            }
             Err(Refused::Told(error)) if error.code == Code::TooManyFailures => Ok(Err(429)),
             Err(Refused::Told(_)) => Ok(Err(401)),
             Err(Refused::Store(failure)) => Err(failure.into()),

@@ -11,8 +11,8 @@ use fanfare::gate::Gate;
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::{Clock, aws, telemetry};
 use fanfare::store::{
-    self, AckStore, AppStore, ConnectionStore, ContactStore, OfflineStore, PushStore, SnapshotStore, StoreError,
-    UserStore,
+    self, AckStore, AppStore, ConnectionStore, ContactStore, OfflineStore, PushStore, SnapshotStore, StandingStore,
+    StoreError, UserStore,
 };
 use lambda_runtime::{LambdaEvent, service_fn};
 use tracing::error;
@@ -28,6 +28,7 @@ struct ConnectionFunction {
     pushes: PushStore,
     snapshots: SnapshotStore,
     sockets: Sockets,
+    standing: StandingStore,
     users: UserStore,
 }
 
@@ -70,6 +71,7 @@ impl ConnectionFunction {
             pushes: PushStore::new(client.clone(), &tables.pushes),
             snapshots: SnapshotStore::new(client.clone(), &tables.pushes),
             sockets: Sockets::new(ws::Client::new(&config)),
+            standing: StandingStore::new(client.clone(), &tables.audience),
             users: UserStore::new(client, &tables.audience),
         })
     }

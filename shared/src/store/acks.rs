@@ -6,16 +6,19 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::domain::{AppId, DeviceId, Seq, Timestamp, UserId, limits};
 
 use super::StoreError;
 use super::item::{self, n, number};
-use super::keys;
+use super::keys::{self, Key};
 
 /// Acknowledgements that are kept of a device beyond its floor, before more are let be: several times what an app
 /// pushes within the seven days that it can be asked for.
 const MOST: usize = 2_000;
+/// Items deleted side by side.
+const DELETIONS_AT_ONCE: usize = 8;
 
 /// What a device has acknowledged: every push up to a floor is settled for it, and those listed beyond.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -82,6 +85,18 @@ impl AckStore {
             .await
             .map(drop)
             .or_else(|error| if super::error::condition_failed(&error) { Ok(()) } else { Err(error.into()) })
+    }
+
+    /// Forgets what all devices of a user have acknowledged.
+    pub(super) async fn forget(&self, app: &AppId, user: &UserId) -> Result<(), StoreError> {
+        // Device ids are of printable ASCII without these two.
+        let items = item::query(&self.client, &self.table, &keys::acks_of(app, user), " ", "~").await?;
+        stream::iter(items.iter().filter_map(Key::of))
+            .map(|key| self.client.delete_item().table_name(&self.table).set_key(Some(key.item())).send())
+            .buffer_unordered(DELETIONS_AT_ONCE)
+            .try_for_each(|_| async { Ok(()) })
+            .await?;
+        Ok(())
     }
 
     /// Raises the floor, and drops from the list what it covers.

@@ -1,15 +1,19 @@
 //! Connections: whose an open socket is.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::Client;
 
 use crate::domain::{AppId, ConnectionId, DeviceId, Ordinal, Timestamp, UserId};
 
 use super::StoreError;
 use super::item::{self, Item, n, number, s, text};
-use super::keys;
+use super::keys::{self, Key};
 
-/// A socket lives two hours at most (API Gateway, WebSocket quotas); its item, an hour longer.
-const KEPT_SECS: i64 = 3 * 3_600;
+/// How long a socket's item is kept: an hour longer than the socket can live.
+const KEPT_SECS: i64 = LIFE_SECS + 3_600;
+/// Longest life of a socket (API Gateway, WebSocket quotas: two hours).
+const LIFE_SECS: i64 = 2 * 3_600;
 
 /// Whose an open socket is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,11 +63,26 @@ impl ConnectionStore {
         item.map(|item| read(id, &item).ok_or_else(|| StoreError::corrupt("connection", "not whole"))).transpose()
     }
 
+    /// Those of some connections that are known and can still be open, strongly consistent. One that is older than a
+    /// socket gets has ended, and nobody was told.
+    pub async fn live(&self, ids: &[ConnectionId], now: Timestamp) -> Result<Vec<Connection>, StoreError> {
+        let keys: HashMap<Key, &ConnectionId> = ids.iter().map(|id| (keys::connection(id), id)).collect();
+        let wanted: Vec<Key> = keys.keys().cloned().collect();
+        let items = item::get_all(&self.client, &self.table, &wanted).await?;
+        let live = items.iter().filter(|item| is_young(item, now));
+        let connection = |item: &Item| Key::of(item).and_then(|key| read(keys.get(&key)?, item));
+        Ok(live.filter_map(connection).collect())
+    }
+
     /// Deletes a connection; one that is not there is no error.
     pub async fn delete(&self, id: &ConnectionId) -> Result<(), StoreError> {
         self.client.delete_item().table_name(&self.table).set_key(Some(keys::connection(id).item())).send().await?;
         Ok(())
     }
+}
+
+fn is_young(item: &Item, now: Timestamp) -> bool {
+    number::<i64>(item, "expires_at").is_some_and(|end| now.secs() < end - (KEPT_SECS - LIFE_SECS))
 }
 
 fn read(id: &ConnectionId, item: &Item) -> Option<Connection> {
@@ -74,4 +93,17 @@ fn read(id: &ConnectionId, item: &Item) -> Option<Connection> {
         ordinal: Ordinal(number(item, "n")?),
         device: DeviceId::try_from(text(item, "i")?).ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_can_be_open_for_two_hours() {
+        let opened = Timestamp::from_secs(1_700_000_000);
+        let item = Item::from([("expires_at".to_owned(), n(opened.secs() + KEPT_SECS))]);
+        assert!(is_young(&item, opened.plus_secs(7_199)));
+        assert!(!is_young(&item, opened.plus_secs(7_200)));
+    }
 }

@@ -1,8 +1,10 @@
 //! Contacts: how each user can be reached. A shard's contacts are one contiguous range.
 //!
 //! A user has a contact from the first device or connection on, so a push reads none for those who never had one.
+//! A deletion puts a mark in its place, so that whoever was registering or connecting meanwhile finds the place taken:
+//! an ordinal is never given out again. After a day nobody can still be on the way, and TTL takes the mark.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValue, TransactWriteItem, Update};
@@ -15,7 +17,7 @@ use crate::domain::{
 
 use super::StoreError;
 use super::devices::{pack, unpack};
-use super::error::transaction_lost;
+use super::error::{condition_failed, transaction_lost};
 use super::item::{self, Item, b, backoff, bytes, n, number, s, text};
 use super::keys::{self, Key};
 
@@ -30,6 +32,8 @@ const RANGES_AT_ONCE: usize = 4;
 const BLOCKS_PER_RANGE: u8 = 8;
 /// How often a lost race is run again.
 const ROUNDS: u32 = 12;
+/// How long a mark stays: much longer than any function runs.
+const MARK_SECS: i64 = 86_400;
 
 /// How one user can be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +58,16 @@ pub struct ContactStore {
 /// The devices of a contact, with the value that the next write is conditional on.
 struct Versioned {
     devices: Vec<Device>,
+    packed: Option<Vec<u8>>,
+    /// Whether the user was deleted.
+    is_gone: bool,
+}
+
+/// A contact as a deletion finds it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held {
+    pub devices: Vec<Device>,
+    pub connections: BTreeSet<ConnectionId>,
     packed: Option<Vec<u8>>,
 }
 
@@ -83,7 +97,7 @@ impl ContactStore {
         for item in ranges.iter().chain(&singles) {
             let low = text(item, "sk").and_then(|low| low.parse().ok());
             let low = low.ok_or_else(|| StoreError::corrupt("contact", "no place"))?;
-            if members.contains(low) {
+            if members.contains(low) && !is_mark(item) {
                 match read_contact(shard.ordinal(low), item) {
                     Ok(contact) => contacts.push(contact),
                     // One that cannot be read must not keep the push from 65,535 others.
@@ -97,14 +111,20 @@ impl ContactStore {
         Ok(contacts)
     }
 
+    /// The contacts of some users, in no order, strongly consistent. Users who have none are absent.
+    pub async fn of_users(&self, app: &AppId, ordinals: &[Ordinal]) -> Result<Vec<Contact>, StoreError> {
+        let items = self.items(app, ordinals).await?;
+        items.iter().filter(|(_, item)| !is_mark(item)).map(|(ordinal, item)| read_contact(*ordinal, item)).collect()
+    }
+
     /// A user's devices, strongly consistent.
     pub async fn devices(&self, app: &AppId, ordinal: Ordinal) -> Result<Vec<Device>, StoreError> {
         Ok(self.read(app, ordinal).await?.devices)
     }
 
     /// Registers a device, or refreshes it. A token belongs to one device: it is taken from any other that has it.
-    /// Beyond ten devices, the one unseen longest makes room.
-    pub async fn register(&self, app: &AppId, owner: &User, device: Device) -> Result<Device, StoreError> {
+    /// Beyond ten devices, the one unseen longest makes room. `None`: the user was deleted meanwhile.
+    pub async fn register(&self, app: &AppId, owner: &User, device: Device) -> Result<Option<Device>, StoreError> {
         let holder_key = keys::device_token(app, device.channel, &device.token);
         for round in 0..ROUNDS {
             if round > 0 {
@@ -112,6 +132,9 @@ impl ContactStore {
             }
             let (mine, holder) =
                 futures::try_join!(self.read(app, owner.ordinal), item::get(&self.client, &self.table, &holder_key))?;
+            if mine.is_gone {
+                return Ok(None);
+            }
             let (devices, device, dropped) = with_device(&mine.devices, &device);
             let mut writes = vec![self.write_devices(app, owner.ordinal, Some(&owner.id), &mine, &devices)?];
             for gone in dropped {
@@ -142,7 +165,7 @@ impl ContactStore {
                 }
             }
             if self.transact(writes).await? {
-                return Ok(device);
+                return Ok(Some(device));
             }
         }
         Err(StoreError::Contended(ROUNDS))
@@ -192,26 +215,31 @@ impl ContactStore {
         Err(StoreError::Contended(ROUNDS))
     }
 
-    /// Adds a connection, blindly, and returns the user's devices as they are.
+    /// Adds a connection, without reading, and returns the user's devices as they are. `None`: the user was deleted
+    /// meanwhile.
     pub async fn connect(
         &self,
         app: &AppId,
         user: &User,
         connection: &ConnectionId,
-    ) -> Result<Vec<Device>, StoreError> {
-        let answer = self
+    ) -> Result<Option<Vec<Device>>, StoreError> {
+        let update = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::contact(app, user.ordinal).item()))
             .update_expression("SET u = :u ADD c :c")
+            .condition_expression("attribute_not_exists(x)")
             .expression_attribute_values(":u", s(user.id.as_str()))
             .expression_attribute_values(":c", AttributeValue::Ss(vec![connection.to_string()]))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .await?;
+            .return_values(ReturnValue::AllNew);
+        let answer = match update.send().await {
+            Ok(answer) => answer,
+            Err(error) if condition_failed(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
         let item = answer.attributes.unwrap_or_default();
-        bytes(&item, "d").map_or_else(|| Ok(Vec::new()), unpack)
+        bytes(&item, "d").map_or_else(|| Ok(Vec::new()), unpack).map(Some)
     }
 
     /// Removes a connection, blindly.
@@ -227,7 +255,7 @@ impl ContactStore {
             .send()
             .await
             .map(drop)
-            .or_else(|error| if super::error::condition_failed(&error) { Ok(()) } else { Err(error.into()) })
+            .or_else(|error| if condition_failed(&error) { Ok(()) } else { Err(error.into()) })
     }
 
     /// Marks a device active. Says whether there is such a device; a lost race is let be, for whoever won it
@@ -251,7 +279,58 @@ impl ContactStore {
         let item = item::get(&self.client, &self.table, &keys::contact(app, ordinal)).await?.unwrap_or_default();
         let packed = bytes(&item, "d").map(<[u8]>::to_vec);
         let devices = packed.as_deref().map_or_else(|| Ok(Vec::new()), unpack)?;
-        Ok(Versioned { devices, packed })
+        Ok(Versioned { devices, packed, is_gone: is_mark(&item) })
+    }
+
+    /// Contacts as a deletion finds them. Users who have none have an empty one.
+    pub(super) async fn held(&self, app: &AppId, ordinals: &[Ordinal]) -> Result<BTreeMap<Ordinal, Held>, StoreError> {
+        let mut held: BTreeMap<Ordinal, Held> = ordinals.iter().map(|ordinal| (*ordinal, Held::default())).collect();
+        for (ordinal, item) in self.items(app, ordinals).await? {
+            let packed = bytes(&item, "d").map(<[u8]>::to_vec);
+            let devices = packed.as_deref().map_or_else(|| Ok(Vec::new()), unpack)?;
+            held.insert(ordinal, Held { devices, connections: read_connections(&item), packed });
+        }
+        Ok(held)
+    }
+
+    /// The writes that end a contact, unless it is no longer what was read: a mark in its place, and its tokens given up.
+    pub(super) fn end(
+        &self,
+        app: &AppId,
+        ordinal: Ordinal,
+        held: &Held,
+        now: Timestamp,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let mut mark = keys::contact(app, ordinal).item();
+        mark.extend([
+            ("x".to_owned(), AttributeValue::Bool(true)),
+            ("expires_at".to_owned(), n(now.secs() + MARK_SECS)),
+        ]);
+        let put = Put::builder().table_name(&self.table).set_item(Some(mark));
+        let (put, devices) = match &held.packed {
+            None => (put, "attribute_not_exists(d)"),
+            Some(packed) => (put.expression_attribute_values(":d", b(packed.clone())), "d = :d"),
+        };
+        let connections = held.connections.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (put, connections) = match connections.is_empty() {
+            true => (put, "attribute_not_exists(c)"),
+            false => (put.expression_attribute_values(":c", AttributeValue::Ss(connections)), "c = :c"),
+        };
+        let put = put.condition_expression(format!("{devices} AND {connections}"));
+        let mut writes = vec![TransactWriteItem::builder().put(put.build()?).build()];
+        for device in &held.devices {
+            writes.push(self.release(app, ordinal, device)?);
+        }
+        Ok(writes)
+    }
+
+    async fn items(&self, app: &AppId, ordinals: &[Ordinal]) -> Result<Vec<(Ordinal, Item)>, StoreError> {
+        let by_key: HashMap<Key, Ordinal> =
+            ordinals.iter().map(|ordinal| (keys::contact(app, *ordinal), *ordinal)).collect();
+        let keys: Vec<Key> = by_key.keys().cloned().collect();
+        let items = item::get_all(&self.client, &self.table, &keys).await?;
+        let with_ordinal = |item: Item| Some((*by_key.get(&Key::of(&item)?)?, item));
+        Ok(items.into_iter().filter_map(with_ordinal).collect())
     }
 
     fn write_devices(
@@ -280,7 +359,7 @@ impl ContactStore {
             _ => update,
         };
         let update = match &read.packed {
-            None => update.condition_expression("attribute_not_exists(d)"),
+            None => update.condition_expression("attribute_not_exists(d) AND attribute_not_exists(x)"),
             Some(packed) => {
                 update.condition_expression("d = :read").expression_attribute_values(":read", b(packed.clone()))
             }
@@ -363,14 +442,23 @@ fn with_device(devices: &[Device], new: &Device) -> (Vec<Device>, Device, Vec<De
     (kept, new, dropped)
 }
 
+/// Whether it stands where the contact of a deleted user was.
+fn is_mark(item: &Item) -> bool {
+    item.contains_key("x")
+}
+
+fn read_connections(item: &Item) -> BTreeSet<ConnectionId> {
+    let connections = item.get("c").and_then(|value| value.as_ss().ok()).into_iter().flatten();
+    connections.filter_map(|id| ConnectionId::try_from(id.as_str()).ok()).collect()
+}
+
 fn read_contact(ordinal: Ordinal, item: &Item) -> Result<Contact, StoreError> {
     let user = text(item, "u").and_then(|user| UserId::try_from(user).ok());
-    let connections = item.get("c").and_then(|value| value.as_ss().ok()).into_iter().flatten();
     Ok(Contact {
         ordinal,
         user: user.ok_or_else(|| StoreError::corrupt("contact", "no user"))?,
         devices: bytes(item, "d").map_or_else(|| Ok(Vec::new()), unpack)?,
-        connections: connections.filter_map(|id| ConnectionId::try_from(id.as_str()).ok()).collect(),
+        connections: read_connections(item),
     })
 }
 

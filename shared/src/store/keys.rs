@@ -112,8 +112,12 @@ pub(super) fn device_token(app: &AppId, channel: Channel, token: &DeviceToken) -
     Key::new(format!("{app}#d#{}", hex(&digest)), "d")
 }
 
+pub(super) fn acks_of(app: &AppId, user: &UserId) -> String {
+    format!("{app}#k#{user}")
+}
+
 pub(super) fn acks(app: &AppId, user: &UserId, device: &DeviceId) -> Key {
-    Key::new(format!("{app}#k#{user}"), device.as_str())
+    Key::new(acks_of(app, user), device.as_str())
 }
 
 pub(super) fn connection(connection: &ConnectionId) -> Key {

@@ -14,17 +14,18 @@ use crate::domain::{
 use super::error::{condition_failed, transaction_lost};
 use super::index::{self, Bitmap, BlockPlace, IndexStore};
 use super::item::{self, Item, backoff, n, number, s, text};
+use super::standing::{Admission, Barred, Standing, StandingStore};
 use super::{StoreError, keys};
 
 /// Most writes of one transaction (DynamoDB service quotas).
-const WRITES_PER_TRANSACTION: usize = 100;
+pub(super) const WRITES_PER_TRANSACTION: usize = 100;
 /// Terms by which a user changes in one step of several: room for the user's own item, and for the other half of
 /// an attribute whose old or new value is in the step.
 const TERMS_PER_STEP: usize = WRITES_PER_TRANSACTION - 1 - limits::ATTRIBUTE_SLOTS as usize;
 /// Transactions under way side by side for one call.
-const TRANSACTIONS_AT_ONCE: usize = 4;
+pub(super) const TRANSACTIONS_AT_ONCE: usize = 4;
 /// How often a lost race is run again.
-const ROUNDS: u32 = 12;
+pub(super) const ROUNDS: u32 = 12;
 
 /// Reads and changes users.
 #[derive(Clone)]
@@ -32,20 +33,22 @@ pub struct UserStore {
     client: Client,
     table: String,
     index: IndexStore,
+    standing: StandingStore,
 }
 
 /// A user with the version that its next write is conditional on.
 #[derive(Clone)]
-struct Versioned {
-    user: User,
-    version: u64,
+pub(super) struct Versioned {
+    pub user: User,
+    pub version: u64,
 }
 
 impl UserStore {
     /// Over the table of the audience.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let table = table.into();
-        Self { index: IndexStore::new(client.clone(), table.clone()), client, table }
+        let index = IndexStore::new(client.clone(), table.clone());
+        Self { standing: StandingStore::new(client.clone(), table.clone()), index, client, table }
     }
 
     /// Users by id, strongly consistent. Those who do not exist are absent.
@@ -55,22 +58,41 @@ impl UserStore {
     }
 
     /// Creates those who do not exist yet; of the others, updates what their profiles say anew.
-    pub async fn import(&self, app: &AppId, users: &[(UserId, Profile)]) -> Result<(), StoreError> {
+    /// Returns who was not created because their standing bars it, and why; all others are there.
+    pub async fn import(
+        &self,
+        app: &AppId,
+        users: &[(UserId, Profile)],
+        admission: &Admission,
+    ) -> Result<Vec<(UserId, Barred)>, StoreError> {
         let mut wanted: BTreeMap<UserId, Profile> = users.iter().cloned().collect();
         let mut ordinals: Vec<Ordinal> = Vec::new();
+        let mut barred = Vec::new();
         for round in 0..ROUNDS {
             if round > 0 {
                 backoff(round).await;
             }
             let known = self.read(app, wanted.keys()).await?;
-            let (old, new): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|(id, _)| known.contains_key(id));
+            let (old, mut new): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|(id, _)| known.contains_key(id));
             for (id, profile) in old {
                 if let Some(known) = known.get(&id) {
                     self.update_profile(app, &known.user, profile).await?;
                 }
             }
+            if !new.is_empty() && admission.asks_anything() {
+                let standings = self.standing.get_all(app, new.iter().map(|(id, _)| id)).await?;
+                new.retain(|(id, _)| {
+                    match standings.get(id).and_then(|standing: &Standing| admission.verdict(standing)) {
+                        None => true,
+                        Some(verdict) => {
+                            barred.push((id.clone(), verdict));
+                            false
+                        }
+                    }
+                });
+            }
             if new.is_empty() {
-                return Ok(());
+                return Ok(barred);
             }
             if ordinals.len() < new.len() {
                 ordinals.extend(self.allot(app, new.len() - ordinals.len()).await?);
@@ -81,15 +103,20 @@ impl UserStore {
                 .map(|((id, profile), ordinal)| User::new(id.clone(), *ordinal, profile.clone()))
                 .collect();
             wanted = BTreeMap::new();
-            for users in created.chunks(WRITES_PER_TRANSACTION) {
-                let writes = users.iter().map(|user| self.write(app, user, None)).collect::<Result<Vec<_>, _>>()?;
+            let writes_each = if admission.asks_anything() { 2 } else { 1 };
+            for users in created.chunks(WRITES_PER_TRANSACTION / writes_each) {
+                let mut writes = Vec::with_capacity(users.len() * writes_each);
+                for user in users {
+                    writes.push(self.write(app, user, None)?);
+                    writes.extend(admission.check(&self.table, app, &user.id)?);
+                }
                 if !self.transact(writes).await? {
-                    // Someone created one of them first. Read again; ordinals that stay unused are no harm.
+                    // Someone created or deleted one of them first. Read again; ordinals that stay unused are no harm.
                     wanted.extend(users.iter().map(|user| (user.id.clone(), user.profile.clone())));
                 }
             }
             if wanted.is_empty() {
-                return Ok(());
+                return Ok(barred);
             }
             let used: BTreeSet<_> =
                 created.iter().filter(|user| !wanted.contains_key(&user.id)).map(|user| user.ordinal).collect();
@@ -98,13 +125,21 @@ impl UserStore {
         Err(StoreError::Contended(ROUNDS))
     }
 
-    /// The user of an id, created if need be: an account exists once it has logged in.
-    pub async fn ensure(&self, app: &AppId, id: &UserId) -> Result<User, StoreError> {
+    /// The user of an id, created if need be and if its standing lets it: an account exists once it has logged in.
+    pub async fn ensure(
+        &self,
+        app: &AppId,
+        id: &UserId,
+        admission: &Admission,
+    ) -> Result<Result<User, Barred>, StoreError> {
         for _ in 0..2 {
             if let Some(user) = self.get(app, std::slice::from_ref(id)).await?.remove(id) {
-                return Ok(user);
+                return Ok(Ok(user));
             }
-            self.import(app, &[(id.clone(), Profile::default())]).await?;
+            let barred = self.import(app, &[(id.clone(), Profile::default())], admission).await?;
+            if let Some((_, verdict)) = barred.into_iter().next() {
+                return Ok(Err(verdict));
+            }
         }
         Err(StoreError::Contended(1))
     }
@@ -202,7 +237,7 @@ impl UserStore {
         Err(StoreError::Contended(ROUNDS))
     }
 
-    async fn read(
+    pub(super) async fn read(
         &self,
         app: &AppId,
         ids: impl Iterator<Item = &UserId>,
@@ -243,7 +278,8 @@ impl UserStore {
             .table_name(&self.table)
             .set_key(Some(keys::user(app, &known.id).item()))
             .update_expression("SET p = :p ADD v :one")
-            .condition_expression("attribute_exists(pk)")
+            .condition_expression("n = :n")
+            .expression_attribute_values(":n", n(known.ordinal.0))
             .expression_attribute_values(":p", profile_value(&wanted))
             .expression_attribute_values(":one", n(1));
         match update.send().await {
@@ -318,13 +354,17 @@ impl UserStore {
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
         let put = match read {
             None => put.condition_expression("attribute_not_exists(pk)"),
-            Some(version) => put.condition_expression("v = :v").expression_attribute_values(":v", n(version)),
+            // The ordinal too: a user who was deleted and came back counts versions anew.
+            Some(version) => put
+                .condition_expression("v = :v AND n = :n")
+                .expression_attribute_values(":v", n(version))
+                .expression_attribute_values(":n", n(user.ordinal.0)),
         };
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
     /// Writes all or nothing. Says whether it was all.
-    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
         match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
             Ok(_) => Ok(true),
             Err(error) if transaction_lost(&error) => Ok(false),

@@ -1,8 +1,8 @@
-//! The calls on accounts: who exists.
+//! The calls on accounts: who exists, and whose UserSigs are good.
 //!
 //! Whatever is wrong with a request, JSON included, is 70402: the only number for it on the pages of these calls.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -23,6 +23,13 @@ pub struct Import {
 /// The accounts that a call asks about: their names, and which can exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check(Vec<(String, Option<UserId>)>);
+
+/// The accounts to delete: their names, and which can exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion(Vec<(String, Option<UserId>)>);
+
+/// What the service itself says of an account that does not exist.
+const NO_ACCOUNT: &str = "Err_TLS_PT_Open_Login_Account_Not_Exist";
 
 /// The account of a name, where a call or a client names just one.
 pub fn account(name: &str) -> Result<UserId, Error> {
@@ -73,18 +80,39 @@ pub fn import_many(bytes: &[u8]) -> Result<Import, Error> {
 /// `account_check`: the accounts that are asked about.
 pub fn check(bytes: &[u8]) -> Result<Check, Error> {
     let json = body::parse(bytes, PARAMETER)?;
-    let items = Field::root(&json).required("CheckItem", PARAMETER)?.items(PARAMETER)?;
-    check_count(items.len(), "CheckItem")?;
-    let name = |item: &Field<'_>| {
-        let name = item.required("UserID", PARAMETER)?.text(PARAMETER)?;
-        Ok((name.to_owned(), terms::account(name)))
-    };
-    Ok(Check(items.iter().map(name).collect::<Result<_, Error>>()?))
+    Ok(Check(named(&Field::root(&json), "CheckItem")?))
+}
+
+/// `account_delete`: the accounts to delete, if the app may.
+pub fn delete(bytes: &[u8], is_allowed: bool) -> Result<Deletion, Error> {
+    let json = body::parse(bytes, PARAMETER)?;
+    if !is_allowed {
+        return Err(Error::new(Code::DeletionNotAllowed, "deleting accounts is not switched on for the app"));
+    }
+    Ok(Deletion(named(&Field::root(&json), "DeleteItem")?))
+}
+
+/// `kick`: the account whose UserSigs are to be void.
+pub fn kick(bytes: &[u8]) -> Result<UserId, Error> {
+    let json = body::parse(bytes, PARAMETER)?;
+    account(Field::root(&json).required("UserID", PARAMETER)?.text(PARAMETER)?)
+}
+
+/// The answer about an account that does not exist, where a call names just one.
+pub fn unknown() -> Error {
+    Error::new(Code::UnknownAccount, NO_ACCOUNT)
+}
+
+/// The answer about an account that was deleted, and may not come back yet.
+pub fn barred() -> Error {
+    Error::new(Code::ReimportForbidden, "the account was deleted, and may not come back yet")
 }
 
 impl Import {
-    /// The answer, once `users` are imported: a success that names those who failed.
-    pub fn answer(self) -> Reply {
+    /// The answer, once `users` are imported but for those who may not come back yet: a success that names those who
+    /// failed.
+    pub fn answer(mut self, barred: &[UserId]) -> Reply {
+        self.failed.extend(barred.iter().map(UserId::to_string));
         Reply::ok().with("FailAccounts", self.failed)
     }
 }
@@ -104,6 +132,34 @@ impl Check {
         };
         Reply::ok().with("ResultItem", self.0.into_iter().map(result).collect::<Vec<Value>>())
     }
+}
+
+impl Deletion {
+    /// Those of the accounts that can exist.
+    pub fn ids(&self) -> Vec<UserId> {
+        self.0.iter().filter_map(|(_, id)| id.clone()).collect()
+    }
+
+    /// The answer: which of the accounts were there to be deleted, in the order asked.
+    pub fn answer(self, deleted: &HashSet<UserId>) -> Reply {
+        let result = |(name, id): (String, Option<UserId>)| {
+            let was_there = id.is_some_and(|id| deleted.contains(&id));
+            let (code, info) = if was_there { (0, "") } else { (Code::UnknownAccount.number(), NO_ACCOUNT) };
+            json!({"UserID": name, "ResultCode": code, "ResultInfo": info})
+        };
+        Reply::ok().with("ResultItem", self.0.into_iter().map(result).collect::<Vec<Value>>())
+    }
+}
+
+/// A list of 1 to 100 objects that each name an account.
+fn named(request: &Field<'_>, list: &str) -> Result<Vec<(String, Option<UserId>)>, Error> {
+    let items = request.required(list, PARAMETER)?.items(PARAMETER)?;
+    check_count(items.len(), list)?;
+    let name = |item: &Field<'_>| {
+        let name = item.required("UserID", PARAMETER)?.text(PARAMETER)?;
+        Ok((name.to_owned(), terms::account(name)))
+    };
+    items.iter().map(name).collect()
 }
 
 fn profile(entry: &Field<'_>) -> Result<Profile, Error> {
@@ -177,8 +233,8 @@ mod tests {
             {"UserID": "a", "Nick": "n"}, {"UserID": "a", "FaceUrl": "f"}, {"UserID": "c", "Nick": "x".repeat(501)}]});
         let import = import_many(&bytes(&request)).unwrap();
         assert_eq!(import.users, [(id("a"), profile_of(Some("n"), Some("f"))), (id("b"), Profile::default())]);
-        let reply = import.answer().to_json();
-        assert_eq!((&reply["ErrorCode"], &reply["FailAccounts"]), (&json!(0), &json!(["小明", "", "c"])));
+        let reply = import.answer(&[id("b")]).to_json();
+        assert_eq!((&reply["ErrorCode"], &reply["FailAccounts"]), (&json!(0), &json!(["小明", "", "c", "b"])));
     }
 
     #[test]
@@ -226,12 +282,56 @@ mod tests {
         }
     }
 
+    #[test]
+    fn accounts_are_deleted_or_were_not_there() {
+        let request = json!({"DeleteItem": [{"UserID": "u"}, {"UserID": "小明"}, {"UserID": "gone"}, {"UserID": "u"}]});
+        let deletion = delete(&bytes(&request), true).unwrap();
+        assert_eq!(deletion.ids(), [id("u"), id("gone"), id("u")]);
+        let reply = deletion.answer(&HashSet::from([id("u")])).to_json();
+        let item = |name: &str, code: u32, info: &str| json!({"UserID": name, "ResultCode": code, "ResultInfo": info});
+        let unknown = |name: &str| item(name, 70107, "Err_TLS_PT_Open_Login_Account_Not_Exist");
+        let expected = [item("u", 0, ""), unknown("小明"), unknown("gone"), item("u", 0, "")];
+        assert_eq!((&reply["ErrorCode"], &reply["ResultItem"]), (&json!(0), &json!(expected)));
+    }
+
+    #[test]
+    fn every_faulty_deletion_has_its_code() {
+        let items = |count: usize| -> Value { (0..count).map(|n| json!({"UserID": n.to_string()})).collect() };
+        assert!(delete(&bytes(&json!({"DeleteItem": items(100)})), true).is_ok());
+        for request in [
+            json!({}),
+            json!({"DeleteItem": []}),
+            json!({"DeleteItem": items(101)}),
+            json!({"DeleteItem": "u"}),
+            json!({"DeleteItem": ["u"]}),
+            json!({"DeleteItem": [{"UserID": "u"}, {"UserID": 5}]}),
+        ] {
+            assert_eq!(delete(&bytes(&request), true).unwrap_err().code.number(), 70402, "{request}");
+            assert_eq!(
+                delete(&bytes(&request), false).unwrap_err().code.number(),
+                71000,
+                "the feature before the fields"
+            );
+        }
+        assert_eq!(delete(b"{", false).unwrap_err().code.number(), 70402, "the JSON before the feature");
+    }
+
+    #[test]
+    fn one_account_is_kicked() {
+        assert_eq!(kick(br#"{"UserID":"u"}"#), Ok(id("u")));
+        for request in [json!({}), json!({"UserID": 5}), json!({"UserID": ""}), json!({"UserID": ["u"]})] {
+            assert_eq!(kick(&bytes(&request)).unwrap_err().code.number(), 70402, "{request}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(import(&bytes).is_err());
             prop_assert!(import_many(&bytes).is_err());
             prop_assert!(check(&bytes).is_err());
+            prop_assert!(delete(&bytes, true).is_err());
+            prop_assert!(kick(&bytes).is_err());
         }
     }
 }

@@ -79,13 +79,6 @@ pub fn unknown_app(sdk_app_id: u64) -> Error {
     Error::new(Code::UnknownApp, format!("there is no app with the SDKAppID {sdk_app_id}"))
 }
 
-/// The answer to a UserSig that was good until its user was kicked or deleted.
-///
-/// Tencent's older tables have 70052 for it, worded like 70001; the newer ones have only the latter.
-pub fn voided() -> Error {
-    Error::new(Code::UserSigExpired, "the UserSig was made before its user was kicked or deleted: make a new one")
-}
-
 fn verify(
     app: &App,
     user_sig: &str,

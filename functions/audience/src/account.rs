@@ -1,0 +1,54 @@
+//! Accounts that end, and UserSigs that are void.
+
+use std::collections::{BTreeSet, HashSet};
+
+use fanfare::dialect::tencent::accounts;
+use fanfare::domain::{App, ConnectionId, UserId};
+use fanfare::store::Remains;
+use futures::{StreamExt, TryStreamExt, stream};
+use tracing::info;
+
+use crate::Audience;
+use crate::tencent::Problem;
+
+/// Accounts of one call whose remains are cleared side by side.
+const ACCOUNTS_AT_ONCE: usize = 8;
+
+impl Audience {
+    /// Deletes accounts. Returns those that were there: a repeat completes a deletion that died half-way, and counts it.
+    pub(crate) async fn delete_accounts(&self, app: &App, ids: &[UserId]) -> Result<HashSet<UserId>, Problem> {
+        let remains = self.deletions.delete(&app.id, ids, self.clock.now()).await?;
+        let clearing: Vec<_> = remains.iter().map(|remains| self.clear(app, remains)).collect();
+        stream::iter(clearing).buffer_unordered(ACCOUNTS_AT_ONCE).try_for_each(|()| async { Ok(()) }).await?;
+        info!(app.id = %app.id, accounts = remains.len(), "Deleted {} accounts", remains.len());
+        Ok(remains.into_iter().map(|remains| remains.user).collect())
+    }
+
+    async fn clear(&self, app: &App, remains: &Remains) -> Result<(), Problem> {
+        self.close(&remains.connections).await?;
+        Ok(self.deletions.complete(&app.id, remains).await?)
+    }
+
+    /// Makes void the UserSigs that an account has, and closes its sockets.
+    pub(crate) async fn kick(&self, app: &App, id: &UserId) -> Result<(), Problem> {
+        let users = self.users.get(&app.id, std::slice::from_ref(id)).await?;
+        let user = users.get(id).ok_or_else(accounts::unknown)?;
+        // First void, then read: whoever connects writes the contact, then looks at the standing. One of the two sees
+        // the other.
+        self.standing.void(&app.id, id, self.clock.now()).await?;
+        let contacts = self.contacts.of_users(&app.id, &[user.ordinal]).await?;
+        for contact in &contacts {
+            self.close(&contact.connections).await?;
+        }
+        info!(app.id = %app.id, "Kicked an account");
+        Ok(())
+    }
+
+    /// Closes sockets. What is to be forgotten of them is forgotten when their end is told.
+    async fn close(&self, connections: &BTreeSet<ConnectionId>) -> Result<(), Problem> {
+        for connection in connections {
+            self.sockets.close(connection).await?;
+        }
+        Ok(())
+    }
+}
