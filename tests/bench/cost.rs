@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use fanfare::domain::{AppId, Channel, Device, DeviceId, DeviceToken, Edit, Platform, Profile, Tag, Timestamp, UserId};
-use fanfare::store::{ContactStore, UserStore};
+use fanfare::store::{Admission, ContactStore, UserStore};
 use futures::{TryStreamExt, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ async fn populate(stack: &Stack, count: u32) {
     let everyone = Edit::AddTags(vec![Tag::try_from("everyone".to_owned()).unwrap()]);
     for ids in ids.chunks(100) {
         let imported: Vec<_> = ids.iter().map(|id| (id.clone(), Profile::default())).collect();
-        users.import(&app, &imported).await.unwrap();
+        users.import(&app, &imported, &Admission::default()).await.unwrap();
         let edits: Vec<_> = ids.iter().map(|id| (id.clone(), everyone.clone())).collect();
         users.edit(&app, &edits).await.unwrap();
     }

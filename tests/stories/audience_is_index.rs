@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use fanfare::domain::{
     AppId, AttributeSlot, AttributeValue, Condition, Edit, Profile, Shard, ShardSet, Tag, Term, User, UserId,
 };
-use fanfare::store::{IndexStore, UserStore};
+use fanfare::runtime::Clock;
+use fanfare::store::{Admission, Client, DeletionStore, IndexStore, UserStore};
 use futures::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -19,6 +20,19 @@ const USERS: u8 = 24;
 enum Step {
     Import(Vec<u8>),
     Edit(Vec<(u8, Edit)>),
+    Delete(Vec<u8>),
+}
+
+/// What changes users.
+struct Stores {
+    users: UserStore,
+    deletions: DeletionStore,
+}
+
+impl Stores {
+    fn new(client: Client, table: &str) -> Self {
+        Self { users: UserStore::new(client.clone(), table), deletions: DeletionStore::new(client, table) }
+    }
 }
 
 #[test]
@@ -26,7 +40,8 @@ fn any_sequence_of_changes_leaves_the_index_equal_to_a_scan() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stack = runtime.block_on(a_stack());
     let (client, tables) = runtime.block_on(stack.store());
-    let users = UserStore::new(client.clone(), &tables.audience);
+    let stores = Stores::new(client.clone(), &tables.audience);
+    let users = &stores.users;
     let index = IndexStore::new(client, &tables.audience);
     let cases = (prop::collection::vec(steps(), 1..12), prop::collection::vec(conditions(), 6), any::<bool>());
     let mut runner = TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() });
@@ -38,23 +53,32 @@ fn any_sequence_of_changes_leaves_the_index_equal_to_a_scan() {
             runtime.block_on(async {
                 if side_by_side {
                     // Everyone exists, so that every edit meets others in the one block they all share.
-                    take(&users, &app, &Step::Import((0..USERS).collect())).await;
-                    join_all(steps.iter().map(|step| take(&users, &app, step))).await;
+                    take(&stores, &app, &Step::Import((0..USERS).collect())).await;
+                    join_all(steps.iter().map(|step| take(&stores, &app, step))).await;
                 } else {
                     let mut model = BTreeMap::new();
                     for step in &steps {
-                        take(&users, &app, step).await;
+                        take(&stores, &app, step).await;
                         follow(&mut model, step);
                     }
-                    let stored = stored(&users, &app).await;
+                    let stored = stored(users, &app).await;
                     assert_eq!(stored.len(), model.len());
                     assert!(stored.iter().all(|user| model[&user.id] == user.terms()), "users are as the calls said");
                 }
-                let stored = stored(&users, &app).await;
+                let stored = stored(users, &app).await;
+                for term in terms(&stored) {
+                    let scanned: ShardSet = stored
+                        .iter()
+                        .filter(|user| user.terms().contains(&term))
+                        .map(|user| user.ordinal.low())
+                        .collect();
+                    let indexed = index.members(&app, &term, Shard(0)).await.unwrap();
+                    assert_eq!(indexed, scanned, "{term:?}: whoever is deleted is nowhere");
+                }
                 let everyone = ShardSet::below(users.population(&app).await.unwrap());
                 for condition in &conditions {
                     let found = index.resolve(&app, condition, Shard(0), &everyone).await.unwrap();
-                    // Ordinals that no user got satisfy a negation; no contact will ever be found there.
+                    // Ordinals that no user has satisfy a negation; no contact will ever be found there.
                     let existing: ShardSet = stored.iter().map(|user| user.ordinal.low()).collect();
                     let scanned: ShardSet = stored
                         .iter()
@@ -69,15 +93,21 @@ fn any_sequence_of_changes_leaves_the_index_equal_to_a_scan() {
         .unwrap();
 }
 
-async fn take(users: &UserStore, app: &AppId, step: &Step) {
+async fn take(stores: &Stores, app: &AppId, step: &Step) {
     match step {
         Step::Import(numbers) => {
             let imported: Vec<_> = numbers.iter().map(|number| (id(*number), Profile::default())).collect();
-            users.import(app, &imported).await.unwrap();
+            stores.users.import(app, &imported, &Admission::default()).await.unwrap();
         }
         Step::Edit(edits) => {
             let edits: Vec<_> = edits.iter().map(|(number, edit)| (id(*number), edit.clone())).collect();
-            users.edit(app, &edits).await.unwrap();
+            stores.users.edit(app, &edits).await.unwrap();
+        }
+        Step::Delete(numbers) => {
+            let ids: Vec<_> = numbers.iter().map(|number| id(*number)).collect();
+            for remains in stores.deletions.delete(app, &ids, Clock::system().now()).await.unwrap() {
+                stores.deletions.complete(app, &remains).await.unwrap();
+            }
         }
     }
 }
@@ -87,6 +117,9 @@ fn follow(model: &mut BTreeMap<UserId, BTreeSet<Term>>, step: &Step) {
     match step {
         Step::Import(numbers) => numbers.iter().for_each(|number| {
             model.entry(id(*number)).or_default();
+        }),
+        Step::Delete(numbers) => numbers.iter().for_each(|number| {
+            model.remove(&id(*number));
         }),
         Step::Edit(edits) => {
             for (number, edit) in edits {
@@ -115,13 +148,24 @@ async fn stored(users: &UserStore, app: &AppId) -> Vec<User> {
     users.get(app, &ids).await.unwrap().into_values().collect()
 }
 
+/// Every term that the steps can have made true of anyone, but for those of which there are many.
+fn terms(stored: &[User]) -> BTreeSet<Term> {
+    let tags = (0..5).map(|number| Term::Tag(tag(number)));
+    let attributes = (0..3).flat_map(|slot| (0..3).map(move |number| Term::Attribute(self::slot(slot), value(number))));
+    tags.chain(attributes).chain(stored.iter().flat_map(User::terms)).collect()
+}
+
 fn id(number: u8) -> UserId {
     UserId::try_from(format!("user{number}")).unwrap()
 }
 
 fn steps() -> impl Strategy<Value = Step> {
     let users = || prop::collection::vec(0..USERS, 1..12);
-    prop_oneof![users().prop_map(Step::Import), prop::collection::vec((0..USERS, edits()), 1..12).prop_map(Step::Edit),]
+    prop_oneof![
+        2 => users().prop_map(Step::Import),
+        3 => prop::collection::vec((0..USERS, edits()), 1..12).prop_map(Step::Edit),
+        1 => users().prop_map(Step::Delete),
+    ]
 }
 
 fn edits() -> impl Strategy<Value = Edit> {
@@ -142,15 +186,27 @@ fn edits() -> impl Strategy<Value = Edit> {
 }
 
 fn tags() -> impl Strategy<Value = Tag> {
-    (0_u8..5).prop_map(|number| Tag::try_from(format!("tag #{number}")).unwrap())
+    (0_u8..5).prop_map(tag)
+}
+
+fn tag(number: u8) -> Tag {
+    Tag::try_from(format!("tag #{number}")).unwrap()
 }
 
 fn slots() -> impl Strategy<Value = AttributeSlot> {
-    (0_u8..3).prop_map(|number| AttributeSlot::try_from(number).unwrap())
+    (0_u8..3).prop_map(slot)
+}
+
+fn slot(number: u8) -> AttributeSlot {
+    AttributeSlot::try_from(number).unwrap()
 }
 
 fn values() -> impl Strategy<Value = AttributeValue> {
-    (0_u8..3).prop_map(|number| AttributeValue::try_from(format!("value {number}")).unwrap())
+    (0_u8..3).prop_map(value)
+}
+
+fn value(number: u8) -> AttributeValue {
+    AttributeValue::try_from(format!("value {number}")).unwrap()
 }
 
 fn conditions() -> impl Strategy<Value = Condition> {

@@ -14,7 +14,7 @@ use crate::{KEY, a_stack, a_stack_of, app, text};
 const ERRORS: &str = include_str!("../../docs/ERRORS.md");
 
 /// Every call of the contract that there is.
-const CALLS: [&str; 13] = [
+const CALLS: [&str; 17] = [
     "im_open_login_svc/account_import",
     "im_open_login_svc/multiaccount_import",
     "im_open_login_svc/account_check",
@@ -28,6 +28,10 @@ const CALLS: [&str; 13] = [
     "all_member_push/im_remove_tag",
     "all_member_push/im_remove_all_tags",
     "all_member_push/im_push",
+    "im_open_login_svc/account_delete",
+    "im_open_login_svc/kick",
+    "openim/query_online_status",
+    "openim/querystate",
 ];
 
 #[tokio::test]
@@ -324,6 +328,10 @@ async fn what_is_refused_has_changed_nothing() {
             json!({"UserTags": [{"To_Account": "alice", "Tags": ["a"]}]}),
             json!({"To_Account": ["alice"]}),
             json!({"MsgRandom": 1, "MsgLifeTime": 600, "MsgBody": text("hi")}),
+            json!({"DeleteItem": [{"UserID": "alice"}]}),
+            json!({"UserID": "alice"}),
+            json!({"To_Account": ["alice"]}),
+            json!({"To_Account": ["alice"]}),
         ])
         .collect();
     for (query, code) in &callers {
@@ -346,7 +354,7 @@ async fn what_is_refused_has_changed_nothing() {
         "",
         "v4",
         "v4/",
-        "v4/openim/querystate",
+        "v4/openim/sendmsg",
         "v4/all_member_push",
         "v4/all_member_push/im_add_tag/",
         "V4/all_member_push/im_add_tag",
@@ -393,6 +401,9 @@ async fn what_is_refused_has_changed_nothing() {
     let bad_parts = [
         ("im_open_login_svc/multiaccount_import", json!({"Accounts": ["carol", 5]}), 70402),
         ("im_open_login_svc/account_check", json!({"CheckItem": []}), 70402),
+        ("im_open_login_svc/account_delete", json!({"DeleteItem": [{"UserID": "alice"}, {"UserID": 5}]}), 70402),
+        ("im_open_login_svc/kick", json!({"UserID": ["alice"]}), 70402),
+        ("openim/query_online_status", json!({"To_Account": ["alice", 5]}), 90003),
         ("all_member_push/im_set_attr_name", json!({"AttrNames": {"1": "level", "2": 5}}), 90033),
         (
             "all_member_push/im_set_attr",

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on ends there")]
 
 mod accepted_is_kept;
+mod accounts;
 mod any_process_may_die;
 mod audience_is_index;
 mod catch_up;

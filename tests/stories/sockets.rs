@@ -68,7 +68,7 @@ async fn a_socket_that_vanished_unseen_is_found_gone_and_its_user_reached_by_ven
     let contacts = fanfare::store::ContactStore::new(client.clone(), &tables.audience);
     let users = fanfare::store::UserStore::new(client, &tables.audience);
     let app = fanfare::domain::AppId::try_from("1400000000").unwrap();
-    let anne = users.ensure(&app, &"anne".try_into().unwrap()).await.unwrap();
+    let anne = users.get(&app, &["anne".try_into().unwrap()]).await.unwrap().into_values().next().unwrap();
     socket.close().await;
     stack.idle().await;
     contacts.connect(&app, &anne, &"vanished=".try_into().unwrap()).await.unwrap();

@@ -51,6 +51,20 @@ impl Socket {
         }
     }
 
+    /// Waits until the other side closes the socket, and says with which code. Frames that come before are dropped.
+    pub async fn closed(&mut self) -> Option<u16> {
+        let closing = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, closing).await.expect("the socket is closed in time")
+    }
+
     /// Asks for what was missed; returns the pushes, in order, up to the end of the sync.
     pub async fn sync(&mut self) -> Vec<Value> {
         self.say(json!({"type": "sync"})).await;
