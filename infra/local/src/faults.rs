@@ -26,7 +26,7 @@ pub struct Rule {
     /// The calling function, such as `push-intake`.
     #[serde(default)]
     pub function: Option<String>,
-    /// `dynamodb`, `sqs`, `execute-api` (`PostToConnection`) or `lambda` (`Response`: the answer to an invocation).
+    /// `dynamodb`, `sqs`, `execute-api` (`PostToConnection`, `DeleteConnection`) or `lambda` (`Response`: the answer to an invocation).
     #[serde(default)]
     pub service: Option<String>,
     /// The API operation, such as `SendMessage`.

@@ -68,7 +68,8 @@ struct Versioned {
 pub(super) struct Held {
     pub devices: Vec<Device>,
     pub connections: BTreeSet<ConnectionId>,
-    packed: Option<Vec<u8>>,
+    /// The devices as they were read.
+    pub packed: Option<Vec<u8>>,
 }
 
 impl ContactStore {
