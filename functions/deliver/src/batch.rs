@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fanfare::channel::Target;
 use fanfare::domain::{App, Outcome, Push, Tally, Timestamp};
-use fanfare::queue::{DeliverTask, Failure, FanOutTask};
+use fanfare::queue::{DeliverTask, Destination, Failure, FanOutTask};
 use fanfare::store::{BatchKey, Done, Lease};
 use tracing::{info, warn};
 
@@ -163,5 +163,6 @@ fn batch_key(task: &DeliverTask) -> BatchKey {
 
 fn to_targets(task: &DeliverTask) -> Vec<Target> {
     let package = |number: Option<u8>| task.packages.get(usize::from(number?)).cloned();
-    task.to.iter().map(|to| Target { token: to.1.clone(), package: package(to.2) }).collect()
+    let target = |to: &Destination| Target { token: to.1.clone(), package: package(to.2), wording: to.3 };
+    task.to.iter().map(target).collect()
 }

@@ -120,7 +120,7 @@ impl Deliver {
 
 #[cfg(test)]
 mod tests {
-    use fanfare::domain::{AppId, Audience, DeviceToken, Message, PushId, Seq, Shard};
+    use fanfare::domain::{AppId, Audience, DeviceToken, Message, PushId, Seq, Shard, Wording};
 
     use super::*;
 
@@ -152,7 +152,7 @@ mod tests {
             window: None,
             reached: vec![],
             packages: vec![],
-            to: lows.iter().map(|low| Destination(*low, DeviceToken::new("t"), None)).collect(),
+            to: lows.iter().map(|low| Destination(*low, DeviceToken::new("t"), None, Wording::default())).collect(),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use fanfare::domain::{Channel, DeviceToken, Push, ShardSet, Timestamp};
+use fanfare::domain::notification::Languages;
+use fanfare::domain::{Channel, Device, DeviceToken, Notification, Push, ShardSet, Timestamp, Wording};
 use fanfare::store::Contact;
 
 /// Where a push goes, by channel, in the order of its users.
@@ -24,10 +25,13 @@ pub(crate) struct Target {
     pub low: u16,
     pub token: DeviceToken,
     pub package: Option<String>,
+    /// Its notification's words, in its own language if there are any.
+    pub wording: Wording,
 }
 
 /// Chooses the ways to each user: the live connections of those who are connected; of the others the devices, by
-/// their vendors, if the push wants notifications at all. A push that is a notification only goes to everyone's devices.
+/// their vendors, if the push wants notifications at all and has one for the device. A push that is a notification only
+/// goes to everyone's devices.
 ///
 /// A repeat keeps to who was addressed by socket `before`: whoever has come online since has been addressed by vendor,
 /// and whoever has left may have been in a batch that was never sent.
@@ -39,6 +43,7 @@ pub(crate) fn address(
     before: Option<&ShardSet>,
 ) -> Addressed {
     let mut addressed = Addressed::default();
+    let notice = push.notification.as_ref().map(Notice::new);
     for contact in contacts {
         let low = contact.ordinal.low();
         // What has no message has nothing for a socket.
@@ -50,30 +55,49 @@ pub(crate) fn address(
         }
         for connection in contact.connections.iter().filter(|_| by_socket) {
             let token = DeviceToken::new(connection.as_str());
-            addressed.targets.entry(Channel::Ws).or_default().push(Target { low, token, package: None });
+            let target = Target { low, token, package: None, wording: Wording::default() };
+            addressed.targets.entry(Channel::Ws).or_default().push(target);
         }
-        if by_socket || push.notification.is_none() {
-            continue;
-        }
+        let Some(notice) = notice.as_ref().filter(|_| !by_socket) else { continue };
         for device in &contact.devices {
-            if device.is_reachable(now) && serves(device.channel) {
-                let target = Target { low, token: device.token.clone(), package: device.package.clone() };
-                addressed.targets.entry(device.channel).or_default().push(target);
-            } else {
-                *addressed.suppressed.entry(device.channel).or_default() += 1;
+            let served = device.is_reachable(now) && serves(device.channel);
+            match notice.wording(device).filter(|_| served) {
+                Some(wording) => {
+                    let (token, package) = (device.token.clone(), device.package.clone());
+                    let target = Target { low, token, package, wording };
+                    addressed.targets.entry(device.channel).or_default().push(target);
+                }
+                None => *addressed.suppressed.entry(device.channel).or_default() += 1,
             }
         }
     }
     addressed
 }
 
+/// A notification, and the languages that it has.
+struct Notice<'a> {
+    notification: &'a Notification,
+    languages: Languages,
+}
+
+impl<'a> Notice<'a> {
+    fn new(notification: &'a Notification) -> Self {
+        Self { notification, languages: notification.languages() }
+    }
+
+    /// The words for a device; `None` if there is nothing for it.
+    fn wording(&self, device: &Device) -> Option<Wording> {
+        let wording = self.languages.wording(device.language.as_deref());
+        self.notification.is_for(device.channel, wording).then_some(wording)
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::BTreeSet;
 
-    use fanfare::domain::{
-        AppId, Audience, ConnectionId, Device, DeviceId, Message, Notification, Ordinal, Platform, PushId, Seq, UserId,
-    };
+    use fanfare::domain::notification::Translation;
+    use fanfare::domain::{AppId, Audience, ConnectionId, DeviceId, Message, Ordinal, Platform, PushId, Seq, UserId};
 
     use super::*;
 
@@ -89,7 +113,7 @@ pub(crate) mod tests {
             population: 10,
             message: Some(Message { sender: "admin".to_owned(), body: serde_json::json!([]), kept: true }),
             lifetime_secs: 60,
-            notification: Some(Notification { title: None, text: "hi".to_owned(), ext: None }),
+            notification: Some(Notification { text: "hi".to_owned(), ..Notification::default() }),
             task_id: "task".to_owned(),
         }
     }
@@ -174,5 +198,40 @@ pub(crate) mod tests {
         let addressed = address(&a_push(), &contacts, NOW, |channel| channel != Channel::Huawei, None);
         assert_eq!(tokens(&addressed, Channel::Fcm), ["f1"]);
         assert_eq!(addressed.suppressed, BTreeMap::from([(Channel::Apns, 1), (Channel::Huawei, 1)]));
+    }
+
+    #[test]
+    fn a_device_is_addressed_in_its_language() {
+        let mut push = a_push();
+        let translation = |language: &str| Translation {
+            language: language.to_owned(),
+            title: None,
+            text: Some(language.to_owned()),
+        };
+        push.notification.as_mut().unwrap().translations = vec![translation("en"), translation("zh-Hans")];
+        let speaking = |language: Option<&str>, token| Device {
+            language: language.map(str::to_owned),
+            ..device(Channel::Fcm, token)
+        };
+        let devices = vec![
+            speaking(Some("zh_hans_CN"), "zh"),
+            speaking(Some("de"), "de"),
+            speaking(Some("EN"), "en"),
+            speaking(None, ""),
+        ];
+        let addressed = address(&push, &[contact(1, &[], devices)], NOW, |_| true, None);
+        let wordings: Vec<u8> = addressed.targets[&Channel::Fcm].iter().map(|target| target.wording.0).collect();
+        assert_eq!(wordings, [2, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_device_for_which_there_is_nothing_is_kept_back_and_counted() {
+        let mut push = a_push();
+        let notification = push.notification.as_mut().unwrap();
+        notification.android.text = Some(std::mem::take(&mut notification.text));
+        let contacts = [contact(1, &[], vec![device(Channel::Apns, "a1"), device(Channel::Fcm, "f1")])];
+        let addressed = address(&push, &contacts, NOW, |_| true, None);
+        assert_eq!((tokens(&addressed, Channel::Fcm), tokens(&addressed, Channel::Apns)), (vec!["f1"], vec![]));
+        assert_eq!(addressed.suppressed, BTreeMap::from([(Channel::Apns, 1)]));
     }
 }

@@ -81,20 +81,21 @@ pub(crate) fn task(push: &Push, shard: Shard, channel: Channel, slice: String, t
                 // Beyond 256 packages in one batch the app's own is meant.
                 u8::try_from(known).ok()
             });
-            Destination(target.low, target.token.clone(), package)
+            Destination(target.low, target.token.clone(), package, target.wording)
         })
         .collect();
     DeliverTask { push: push.id, shard, channel, slice, attempt: 0, window: None, reached: Vec::new(), packages, to }
 }
 
-/// Bytes that a target takes in a message: at most `[65535,"…",255],`, and its package, were it the only one to name it.
+/// Bytes that a target takes in a message: at most `[65535,"…",null,255],`, and its package, were it the only one to name
+/// it.
 fn size(target: &Target) -> usize {
-    target.token.expose().len() + 16 + target.package.as_ref().map_or(0, |package| package.len().min(8))
+    target.token.expose().len() + 20 + target.package.as_ref().map_or(0, |package| package.len().min(8))
 }
 
 #[cfg(test)]
 mod tests {
-    use fanfare::domain::DeviceToken;
+    use fanfare::domain::{DeviceToken, Wording};
 
     use super::*;
     use crate::address::tests::a_push;
@@ -104,6 +105,7 @@ mod tests {
             low,
             token: DeviceToken::new("t".repeat(token_length)),
             package: Some("com.example.app".to_owned()),
+            wording: Wording(100),
         };
         let targets = (0..count).flat_map(|low| std::iter::repeat_n(target(low), devices)).collect();
         Addressed { targets: BTreeMap::from([(Channel::Fcm, targets)]), ..Addressed::default() }

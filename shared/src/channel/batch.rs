@@ -1,5 +1,7 @@
 //! A batch, and how it is sent one target a request.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::error::Error;
 use std::future::{Future, ready};
 use std::sync::Once;
@@ -9,7 +11,7 @@ use http::StatusCode;
 use tokio::time::{Duration, Instant, sleep_until};
 use tracing::warn;
 
-use crate::domain::{AppId, Channel, Outcome, Push, PushId};
+use crate::domain::{AppId, Channel, Outcome, Push, PushId, Wording};
 use crate::runtime::Clock;
 
 use super::Target;
@@ -56,6 +58,17 @@ impl<'a> Batch<'a> {
         outcomes
     }
 
+    /// What is the same for all targets with the same wording, made once for each wording that occurs.
+    pub(super) fn by_wording<T, E>(&self, make: impl Fn(Wording) -> Result<T, E>) -> Result<ByWording<T>, E> {
+        let mut made = BTreeMap::new();
+        for target in self.targets {
+            if let Entry::Vacant(place) = made.entry(target.wording) {
+                place.insert(make(target.wording)?);
+            }
+        }
+        Ok(ByWording(made))
+    }
+
     /// Whether the push may still leave.
     pub(super) fn is_alive(&self) -> bool {
         self.push.is_alive(self.clock.now())
@@ -65,6 +78,16 @@ impl<'a> Batch<'a> {
     pub(super) fn remaining_secs(&self) -> Option<u32> {
         let left = self.push.expires_at()?.millis_since(self.clock.now()) / 1_000;
         Some(u32::try_from(left.max(0)).unwrap_or(u32::MAX))
+    }
+}
+
+/// One thing for each wording of a batch.
+pub(super) struct ByWording<T>(BTreeMap<Wording, T>);
+
+impl<T> ByWording<T> {
+    /// That of a target of the batch.
+    pub(super) fn of(&self, target: &Target) -> Option<&T> {
+        self.0.get(&target.wording)
     }
 }
 
@@ -177,6 +200,25 @@ mod tests {
             assert!(at >= Duration::from_millis(100 * i as u64), "{i}: {at:?}");
         }
         assert_eq!(most.into_inner(), 4);
+    }
+
+    #[test]
+    fn a_wording_is_made_once_however_many_have_it() {
+        let (push, clock, made) = (a_push(), Clock::system(), AtomicUsize::new(0));
+        let mut targets = targets(30);
+        targets.iter_mut().enumerate().for_each(|(n, target)| target.wording = Wording(n as u8 % 3 * 2));
+        let worded = batch(&push, &targets, &clock, 1).by_wording(|wording| {
+            made.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, ()>(wording.0)
+        });
+        let worded = worded.unwrap();
+        assert!(targets.iter().all(|target| worded.of(target) == Some(&target.wording.0)));
+        assert_eq!(made.into_inner(), 3);
+        assert!(
+            batch(&push, &targets, &clock, 1)
+                .by_wording(|wording| if wording.0 == 4 { Err(4) } else { Ok(()) })
+                .is_err()
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::domain::{App, Channel, DeviceToken, Outcome, Push};
+use crate::domain::{App, Channel, DeviceToken, Outcome, Push, Wording};
 use crate::runtime::Clock;
 
 use batch::Batch;
@@ -53,6 +53,8 @@ pub struct Target {
     pub token: DeviceToken,
     /// The app package that registered the token, where that is known.
     pub package: Option<String>,
+    /// Which of the notification's wordings it is shown.
+    pub wording: Wording,
 }
 
 /// Everything that sends. Built once an environment, because it keeps connections and credentials warm; clones share

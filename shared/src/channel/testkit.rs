@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use p256::ecdsa::SigningKey;
 use p256::pkcs8::EncodePrivateKey;
+use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use crate::domain::notification::{Badge, InterruptionLevel, Translation, Wake};
 use crate::domain::{
-    ApnsCredentials, App, AppId, Audience, DeviceToken, Message, Notification, Push, PushId, Seq, Timestamp,
+    ApnsCredentials, App, AppId, Audience, DeviceToken, Message, Notification, Push, PushId, Seq, Timestamp, Wording,
 };
 use crate::runtime::Clock;
 
@@ -37,13 +39,58 @@ pub(super) fn a_push() -> Push {
             title: Some("Hello".to_owned()),
             text: "You are invited".to_owned(),
             ext: Some(r#"{"room":7}"#.to_owned()),
+            ..Notification::default()
         }),
         lifetime_secs: 120,
         task_id: "task-1".to_owned(),
     }
 }
 
-/// The same push, accepted just now and kept for a week.
+/// The same with all that a notification can have for Apple and Google, and two languages.
+pub(super) fn a_rich_push() -> Push {
+    let notification = json!({
+        "title": "Hello", "text": "You are invited", "ext": r#"{"room":7}"#,
+        "translations": [{"language": "zh", "title": "你好", "text": "你被邀请了"}, {"language": "de", "text": "Eingeladen"}],
+        "ios": {"title": "Apple's", "subtitle": "Tonight", "sound": "bell.caf", "badge": {"set": 3},
+            "image": "https://example.com/1.png", "wake": "and_show", "interruption_level": "time-sensitive",
+            "thread_id": "thread", "category": "INVITATION", "collapse_id": "invitation", "extras": {"n": [1], "aps": 1}},
+        "android": {"title": "Google's", "sound": "bell.mp3", "badge": {"add": 2}, "extras": {"n": [1], "s": "x"},
+            "fcm": {"notification_channel": "events", "image": "https://example.com/2.png", "priority": "normal",
+                "collapse_key": "invitation"}},
+    });
+    Push { notification: Some(serde_json::from_value(notification).unwrap()), ..a_push() }
+}
+
+/// Notifications of any length in every member that Apple or Google is sent, in two languages.
+pub(super) fn any_notification() -> impl Strategy<Value = Notification> {
+    let text = || {
+        let long = (".{0,20}", 0_usize..120).prop_map(|(text, times)| text.repeat(times));
+        prop_oneof![Just(None), "[a-z\"\\\\\u{1}é]{0,200}".prop_map(Some), long.prop_map(Some)]
+    };
+    prop::collection::vec(text(), 22).prop_map(|texts| {
+        let mut texts = texts.into_iter();
+        let mut next = || texts.next().flatten();
+        let mut notification =
+            Notification { title: next(), text: next().unwrap_or_default(), ext: next(), ..Notification::default() };
+        for language in ["de", "fr"] {
+            notification.translations.push(Translation { language: language.to_owned(), title: next(), text: next() });
+        }
+        let ios = &mut notification.ios;
+        (ios.title, ios.subtitle, ios.text, ios.sound) = (next(), next(), next(), next());
+        (ios.image, ios.thread_id, ios.category) = (next(), next(), next());
+        (ios.badge, ios.wake) = (Some(Badge::Add(99)), Some(Wake::AndShow));
+        ios.interruption_level = Some(InterruptionLevel::TimeSensitive);
+        ios.extras.extend(next().map(|text| (text, json!({ "a": 1 }))));
+        let android = &mut notification.android;
+        (android.title, android.text, android.sound) = (next(), next(), next());
+        android.badge = Some(Badge::Set(9_999));
+        android.extras.extend(next().map(|text| (text.clone(), json!([text]))));
+        (android.fcm.notification_channel, android.fcm.image, android.fcm.collapse_key) = (next(), next(), next());
+        notification
+    })
+}
+
+/// The plain push, accepted just now and kept for a week.
 pub(super) fn a_live_push(clock: &Clock) -> Push {
     let mut push = a_push();
     push.accepted_at = clock.now();
@@ -58,7 +105,7 @@ pub(super) fn targets(count: usize) -> Vec<Target> {
 
 /// One target with a token.
 pub(super) fn target(token: &str) -> Target {
-    Target { token: DeviceToken::new(token), package: None }
+    Target { token: DeviceToken::new(token), package: None, wording: Wording::default() }
 }
 
 /// An app that can reach nobody yet.

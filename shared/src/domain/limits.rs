@@ -46,9 +46,11 @@ pub const PUSH_RETENTION_SECS: i64 = 30 * 86_400;
 /// Times that a device is tried before it counts as failed.
 pub const ATTEMPTS: u8 = 6;
 
-/// Most bytes of a notification's title, text and data in JSON: Apple and Google take 4,096 bytes with all that
-/// surrounds them (Tencent, `OfflinePushInfo`: "keep Desc and Ext under 3 KB").
+/// Most bytes of a notification's titles, text, data, addresses and names in JSON: Apple and Google take 4,096 bytes with
+/// all that surrounds them (Tencent, `OfflinePushInfo`: "keep Desc and Ext under 3 KB").
 pub const NOTIFICATION_BYTES: usize = 3_072;
+/// Most languages of a notification (ours): more than any app is translated into, and a number that a byte holds.
+pub const TRANSLATIONS: usize = 100;
 
 /// Largest frame of a WebSocket API; a longer one would have to be split (API Gateway, WebSocket quotas).
 pub const FRAME_BYTES: usize = 32 * 1024;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Channel, DeviceToken, PushId, Shard, Timestamp};
+use crate::domain::{Channel, DeviceToken, PushId, Shard, Timestamp, Wording};
 
 /// Work of `fan-out`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,9 +90,10 @@ pub struct DeliverTask {
     pub to: Vec<Destination>,
 }
 
-/// One device or connection: the user's place in the shard, the token, and which of the packages.
+/// One device or connection: the user's place in the shard, the token, which of the packages, and in which of the
+/// notification's wordings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Destination(pub u16, pub DeviceToken, #[serde(default)] pub Option<u8>);
+pub struct Destination(pub u16, pub DeviceToken, pub Option<u8>, pub Wording);
 
 #[cfg(test)]
 mod tests {
@@ -122,12 +123,15 @@ mod tests {
             window: Some(window),
             reached: vec![],
             packages: vec!["com.example".to_owned()],
-            to: vec![Destination(9, DeviceToken::new("t"), Some(0)), Destination(10, DeviceToken::new("u"), None)],
+            to: vec![
+                Destination(9, DeviceToken::new("t"), Some(0), Wording(2)),
+                Destination(10, DeviceToken::new("u"), None, Wording::default()),
+            ],
         };
         let text = serde_json::to_string(&deliver).unwrap();
         assert_eq!(
             text,
-            r#"{"task":"deliver.v1","push":"0000000000000000000010","shard":1,"channel":"fcm","slice":"7","attempt":0,"window":{"start":1,"end":2},"packages":["com.example"],"to":[[9,"t",0],[10,"u",null]]}"#
+            r#"{"task":"deliver.v1","push":"0000000000000000000010","shard":1,"channel":"fcm","slice":"7","attempt":0,"window":{"start":1,"end":2},"packages":["com.example"],"to":[[9,"t",0,2],[10,"u",null,0]]}"#
         );
         assert_eq!(serde_json::from_str::<DeliverTask>(&text).unwrap(), deliver);
     }

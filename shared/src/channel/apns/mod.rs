@@ -14,11 +14,11 @@ use http_body_util::Full;
 use rustls::ClientConfig;
 use tracing::warn;
 
-use crate::domain::{ApnsCredentials, Outcome};
+use crate::domain::{ApnsCredentials, Outcome, Push, Wording};
 use crate::runtime::Clock;
 
 use super::Target;
-use super::batch::{Batch, Complaint};
+use super::batch::{Batch, ByWording, Complaint};
 use super::http2::{Pool, Settings, Site};
 use super::pace::Pace;
 use answer::Refusal;
@@ -107,9 +107,23 @@ struct Job<'a> {
     signer: Arc<credential::Signer>,
     pace: Pace,
     complaint: Complaint,
-    body: Bytes,
+    contents: ByWording<Content>,
     expiration: HeaderValue,
     collapse_id: HeaderValue,
+}
+
+/// What all requests in one wording have in common.
+struct Content {
+    body: Bytes,
+    push_type: &'static str,
+    priority: &'static str,
+}
+
+impl Content {
+    fn new(push: &Push, wording: Wording) -> Result<Self, Error> {
+        let (push_type, priority) = payload::push_type(push, wording);
+        Ok(Self { body: payload::body(push, wording)?, push_type, priority })
+    }
 }
 
 impl<'a> Job<'a> {
@@ -126,10 +140,9 @@ impl<'a> Job<'a> {
             signer: sender.signers.of(credentials)?,
             pace: Pace::new(batch.rate),
             complaint: Complaint::new(batch),
-            body: payload::body(batch.push)?,
+            contents: batch.by_wording(|wording| Content::new(batch.push, wording))?,
             expiration: HeaderValue::from(payload::expiration(batch.push)),
-            // A push id is 22 letters and digits.
-            collapse_id: HeaderValue::from_str(&batch.push.id.to_string()).map_err(|_| Error::Settings)?,
+            collapse_id: HeaderValue::from_str(&payload::collapse_id(batch.push)).map_err(|_| Error::Settings)?,
         })
     }
 
@@ -175,15 +188,16 @@ impl<'a> Job<'a> {
         let topic = target.package.as_deref().unwrap_or(&self.credentials.topic);
         let topic = HeaderValue::from_str(topic).map_err(|_| Error::MalformedPackage)?;
         let endpoint = self.credentials.endpoint.trim_end_matches('/');
+        let content = self.contents.of(target).ok_or(Error::NoNotification)?;
         Request::post(format!("{endpoint}/3/device/{device}"))
             .header(header::AUTHORIZATION, token.header())
             .header("apns-topic", topic)
-            .header("apns-push-type", "alert")
-            .header("apns-priority", "10")
+            .header("apns-push-type", content.push_type)
+            .header("apns-priority", content.priority)
             .header("apns-expiration", &self.expiration)
             .header("apns-collapse-id", &self.collapse_id)
             .header("apns-id", payload::apns_id(self.batch.push, &target.token).to_string())
-            .body(Full::new(self.body.clone()))
+            .body(Full::new(content.body.clone()))
             .map_err(|_| Error::Settings)
     }
 }

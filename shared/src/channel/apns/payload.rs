@@ -1,11 +1,15 @@
 //! What a push looks like to Apple.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::domain::{DeviceToken, Push};
+use crate::domain::notification::{Badge, InterruptionLevel, Ios, Shown};
+use crate::domain::{Channel, DeviceToken, Push, Wording};
 
 use super::Error;
 
@@ -20,31 +24,106 @@ struct Payload<'a> {
     ext: Option<&'a str>,
     /// With it an app drops what it already had from the socket.
     push_id: String,
+    /// A picture, for the app's service extension to load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a str>,
+    /// By how much the number on the icon is to grow. Apple can only set it: the app's service extension does the sum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    badge_add: Option<u8>,
+    #[serde(flatten)]
+    extras: BTreeMap<&'a str, &'a Value>,
 }
 
-#[derive(Serialize)]
+/// Names beside `aps` that are not the caller's to use.
+const TAKEN: [&str; 5] = ["aps", "ext", "push_id", "image", "badge_add"];
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "kebab-case")]
 struct Aps<'a> {
-    alert: Alert<'a>,
-    sound: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<Alert<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sound: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    badge: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interruption_level: Option<InterruptionLevel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mutable_content: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_available: Option<u8>,
 }
 
 #[derive(Serialize)]
 struct Alert<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subtitle: Option<&'a str>,
     body: &'a str,
 }
 
-/// The body: the same for every device.
-pub(super) fn body(push: &Push) -> Result<Bytes, Error> {
+/// The body: the same for every device in the same wording.
+pub(super) fn body(push: &Push, wording: Wording) -> Result<Bytes, Error> {
     let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
+    let ios = &notification.ios;
+    let aps = match notification.shown(Channel::Apns, wording) {
+        Some(shown) => alerting(ios, shown),
+        // A background notification has nothing but this (Apple, "Pushing background updates to your app").
+        None if ios.wake.is_some() => Aps { content_available: Some(1), ..Aps::default() },
+        None => return Err(Error::NoNotification),
+    };
+    let extras = ios.extras.iter().filter(|(name, _)| !TAKEN.contains(&name.as_str()));
     let payload = Payload {
-        aps: Aps { alert: Alert { title: notification.title.as_deref(), body: &notification.text }, sound: "default" },
+        aps,
         ext: notification.ext.as_deref(),
         push_id: push.id.to_string(),
+        image: ios.image.as_deref(),
+        badge_add: match ios.badge {
+            Some(Badge::Add(by)) => Some(by),
+            Some(Badge::Set(_)) | None => None,
+        },
+        extras: extras.map(|(name, value)| (name.as_str(), value)).collect(),
     };
     let body = serde_json::to_vec(&payload).map_err(|_| Error::NoNotification)?;
     if body.len() > MAX_BYTES { Err(Error::TooLarge(body.len())) } else { Ok(body.into()) }
+}
+
+fn alerting<'a>(ios: &'a Ios, shown: Shown<'a>) -> Aps<'a> {
+    let flag = |is_set: bool| is_set.then_some(1);
+    Aps {
+        alert: Some(Alert { title: shown.title, subtitle: ios.subtitle.as_deref(), body: shown.text }),
+        sound: Some(ios.sound.as_deref().unwrap_or("default")),
+        badge: match ios.badge {
+            Some(Badge::Set(number)) => Some(number),
+            Some(Badge::Add(_)) | None => None,
+        },
+        thread_id: ios.thread_id.as_deref(),
+        category: ios.category.as_deref(),
+        interruption_level: ios.interruption_level,
+        // Only the extension can load a picture.
+        mutable_content: flag(ios.mutable_content || ios.image.is_some()),
+        content_available: flag(ios.wake.is_some()),
+    }
+}
+
+/// `apns-push-type` and `apns-priority`: at once for what is shown, and when it suits the device for what is not. Apple
+/// refuses a background notification of any other priority.
+pub(super) fn push_type(push: &Push, wording: Wording) -> (&'static str, &'static str) {
+    let shows = push.notification.as_ref().is_some_and(|it| it.shown(Channel::Apns, wording).is_some());
+    if shows { ("alert", "10") } else { ("background", "5") }
+}
+
+/// `apns-collapse-id`: of notifications with the same one, a device shows the last. The caller's, if it can be one; else the
+/// push's own, so that a push that is sent twice shows once.
+pub(super) fn collapse_id(push: &Push) -> String {
+    let own = push.notification.as_ref().and_then(|it| it.ios.collapse_id.as_deref());
+    let can_be = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    own.filter(can_be).map_or_else(|| push.id.to_string(), str::to_owned)
 }
 
 /// `apns-expiration`: until when Apple keeps it for a device that is away, in Unix seconds. 0, try once and keep
@@ -69,11 +148,15 @@ pub(super) fn apns_id(push: &Push, token: &DeviceToken) -> Uuid {
 mod tests {
     use super::*;
     use crate::channel::testkit::{a_push, json};
+    use crate::channel::testkit::{a_rich_push, any_notification};
     use crate::domain::PushId;
+    use crate::domain::notification::Wake;
+
+    const PLAIN: Wording = Wording(0);
 
     #[test]
     fn a_notification_is_an_alert_with_the_callers_data_beside_it() {
-        insta::assert_json_snapshot!(json(&body(&a_push()).unwrap()), @r#"
+        insta::assert_json_snapshot!(json(&body(&a_push(), PLAIN).unwrap()), @r#"
         {
           "aps": {
             "alert": {
@@ -93,7 +176,7 @@ mod tests {
         let mut push = a_push();
         let notification = push.notification.as_mut().unwrap();
         (notification.title, notification.ext) = (None, None);
-        insta::assert_json_snapshot!(json(&body(&push).unwrap()), @r#"
+        insta::assert_json_snapshot!(json(&body(&push, PLAIN).unwrap()), @r#"
         {
           "aps": {
             "alert": {
@@ -107,13 +190,112 @@ mod tests {
     }
 
     #[test]
+    fn every_member_that_apple_knows_has_its_place() {
+        insta::assert_json_snapshot!(json(&body(&a_rich_push(), Wording(1)).unwrap()), @r#"
+        {
+          "aps": {
+            "alert": {
+              "body": "你被邀请了",
+              "subtitle": "Tonight",
+              "title": "你好"
+            },
+            "badge": 3,
+            "category": "INVITATION",
+            "content-available": 1,
+            "interruption-level": "time-sensitive",
+            "mutable-content": 1,
+            "sound": "bell.caf",
+            "thread-id": "thread"
+          },
+          "ext": "{\"room\":7}",
+          "image": "https://example.com/1.png",
+          "n": [
+            1
+          ],
+          "push_id": "0000000000000000000017"
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_badge_is_set_by_apple_or_summed_up_by_the_app() {
+        let mut push = a_rich_push();
+        let mut badges = |badge| {
+            push.notification.as_mut().unwrap().ios.badge = badge;
+            let body = json(&body(&push, PLAIN).unwrap());
+            (body["aps"]["badge"].clone(), body["badge_add"].clone())
+        };
+        assert_eq!(badges(None), (Value::Null, Value::Null));
+        assert_eq!(badges(Some(Badge::Set(0))), (0.into(), Value::Null));
+        assert_eq!(badges(Some(Badge::Add(3))), (Value::Null, 3.into()));
+    }
+
+    #[test]
+    fn a_silent_one_has_nothing_but_data() {
+        let mut push = a_rich_push();
+        assert_eq!(push_type(&push, PLAIN), ("alert", "10"));
+        let notification = push.notification.as_mut().unwrap();
+        (notification.ios.wake, notification.ios.extras) = (Some(Wake::Silently), Default::default());
+        assert_eq!(push_type(&push, PLAIN), ("background", "5"));
+        insta::assert_json_snapshot!(json(&body(&push, PLAIN).unwrap()), @r#"
+        {
+          "aps": {
+            "content-available": 1
+          },
+          "ext": "{\"room\":7}",
+          "image": "https://example.com/1.png",
+          "push_id": "0000000000000000000017"
+        }
+        "#);
+    }
+
+    #[test]
+    fn the_callers_collapse_id_is_taken_if_it_can_be_one() {
+        let mut push = a_push();
+        let own = push.id.to_string();
+        let mut of = |id: &str| {
+            push.notification.as_mut().unwrap().ios.collapse_id = Some(id.to_owned());
+            collapse_id(&push)
+        };
+        assert_eq!(of("news"), "news");
+        assert_eq!(of(&"x".repeat(64)), "x".repeat(64));
+        for id in ["", "a b", "a\nb", "é", &"x".repeat(65)] {
+            assert_eq!(of(id), own, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn the_callers_data_takes_no_name_of_ours() {
+        let mut push = a_rich_push();
+        let extras = &mut push.notification.as_mut().unwrap().ios.extras;
+        for name in TAKEN {
+            extras.insert(name.to_owned(), "theirs".into());
+        }
+        let text = String::from_utf8(body(&push, PLAIN).unwrap().to_vec()).unwrap();
+        assert!(!text.contains("theirs"), "{text}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_fits_is_taken(notification in any_notification()) {
+            let mut push = a_push();
+            if let Ok(fitting) = notification.fitting() {
+                push.notification = Some(fitting);
+                for wording in 0..3 {
+                    proptest::prop_assert!(!matches!(body(&push, Wording(wording)), Err(Error::TooLarge(_))));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn four_kibibytes_pass_and_one_more_does_not() {
         let mut push = a_push();
-        let room = MAX_BYTES - body(&push).unwrap().len();
+        let room = MAX_BYTES - body(&push, PLAIN).unwrap().len();
         push.notification.as_mut().unwrap().text.push_str(&"x".repeat(room));
-        assert_eq!(body(&push).unwrap().len(), MAX_BYTES);
+        assert_eq!(body(&push, PLAIN).unwrap().len(), MAX_BYTES);
         push.notification.as_mut().unwrap().text.push('x');
-        assert!(matches!(body(&push), Err(Error::TooLarge(4_097))));
+        assert!(matches!(body(&push, PLAIN), Err(Error::TooLarge(4_097))));
     }
 
     #[test]

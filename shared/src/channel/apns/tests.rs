@@ -4,6 +4,7 @@ use h2::Reason;
 
 use super::*;
 use crate::channel::testkit::{self, MovedClock, Reply, Vendor, a_live_push, target};
+use crate::domain::notification::Wake;
 use crate::domain::{Channel, Push, Timestamp};
 
 const TEST_SETTINGS: Settings = Settings { request_timeout: Duration::from_secs(10), ..SETTINGS };
@@ -43,6 +44,33 @@ async fn a_request_says_what_apple_wants_to_know() {
     assert_eq!(asked[0].header("apns-id").len(), 36);
     assert!(asked[0].header("authorization").starts_with("bearer ey"));
     assert_eq!(testkit::json(&asked[0].body)["aps"]["alert"]["body"], "You are invited");
+}
+
+#[tokio::test]
+async fn every_target_gets_its_own_wording() {
+    let vendor = Vendor::start(|_| Reply::ok()).await;
+    let clock = Clock::system();
+    let push = Push { notification: testkit::a_rich_push().notification, ..a_live_push(&clock) };
+    let mut targets = devices(30);
+    targets.iter_mut().enumerate().for_each(|(n, target)| target.wording = Wording(n as u8 % 3));
+    assert_eq!(send(&vendor, &push, &targets, &clock).await, vec![Outcome::Delivered; 30]);
+    let texts = ["You are invited", "你被邀请了", "Eingeladen"];
+    for asked in vendor.asked() {
+        let n = usize::from_str_radix(asked.path.rsplit('/').next().unwrap(), 16).unwrap();
+        assert_eq!(testkit::json(&asked.body)["aps"]["alert"]["body"], texts[n % 3], "{n}");
+        assert_eq!(asked.header("apns-collapse-id"), "invitation");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_push_says_so_in_its_headers() {
+    let vendor = Vendor::start(|_| Reply::ok()).await;
+    let clock = Clock::system();
+    let mut push = a_live_push(&clock);
+    push.notification.as_mut().unwrap().ios.wake = Some(Wake::Silently);
+    assert_eq!(send(&vendor, &push, &devices(1), &clock).await, [Outcome::Delivered]);
+    let asked = &vendor.asked()[0];
+    assert_eq!((asked.header("apns-push-type"), asked.header("apns-priority")), ("background", "5"));
 }
 
 #[tokio::test]

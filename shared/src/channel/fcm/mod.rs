@@ -16,7 +16,7 @@ use crate::domain::{FcmCredentials, Outcome};
 use crate::runtime::Clock;
 
 use super::Target;
-use super::batch::{Batch, Complaint};
+use super::batch::{Batch, ByWording, Complaint};
 use super::http2::{Pool, Settings, Site};
 use super::pace::Pace;
 use answer::Refusal;
@@ -90,7 +90,7 @@ struct Job<'a> {
     account: Arc<Account>,
     pace: Pace,
     complaint: Complaint,
-    payload: Payload<'a>,
+    payloads: ByWording<Payload<'a>>,
 }
 
 impl<'a> Job<'a> {
@@ -111,7 +111,7 @@ impl<'a> Job<'a> {
             account: sender.accounts.of(&credentials.service_account).map_err(|_| Error::Settings)?,
             pace: Pace::new(batch.rate),
             complaint: Complaint::new(batch),
-            payload: Payload::new(batch.push)?,
+            payloads: batch.by_wording(|wording| Payload::new(batch.push, wording))?,
         })
     }
 
@@ -138,7 +138,8 @@ impl<'a> Job<'a> {
         if !self.batch.is_alive() {
             return Err(Refusal::Late);
         }
-        let body = self.payload.body(&target.token, self.batch.remaining_secs());
+        let payload = self.payloads.of(target).ok_or(Refusal::Forbidden)?;
+        let body = payload.body(&target.token, self.batch.remaining_secs());
         let request = Request::post(self.uri.clone())
             .header(header::AUTHORIZATION, token.header())
             .header(header::CONTENT_TYPE, "application/json")

@@ -25,7 +25,9 @@ pub(super) fn notification(
     if online_only || !shown || text.is_empty() {
         return Ok(None);
     }
-    Notification::fitting(title, text, ext)
+    let notification = Notification { title, text, ext, ..Notification::default() };
+    notification
+        .fitting()
         .map(Some)
         .map_err(|error| Error::new(Code::OfflinePushInfo, format!("OfflinePushInfo is too long: {error}")))
 }
@@ -66,7 +68,7 @@ mod tests {
 
     fn shown(title: Option<&str>, text: &str, ext: Option<&str>) -> Option<Notification> {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Some(Notification { title: owned(title), text: text.to_owned(), ext: owned(ext) })
+        Some(Notification { title: owned(title), text: text.to_owned(), ext: owned(ext), ..Notification::default() })
     }
 
     #[test]
