@@ -10,6 +10,8 @@ pub(super) struct Element {
     pub text: String,
     /// The data that an element of the app's own kind adds to the notification.
     pub ext: Option<String>,
+    /// The sound that it wants on Apple's devices.
+    pub sound: Option<String>,
 }
 
 /// Checks a `MsgBody` and reads its elements.
@@ -123,6 +125,8 @@ const KINDS: &[Kind] = &[
             must("UUID", Filled),
             may("FileSize", Number),
             may("FileName", Text),
+            // So the page's table spells it; its sample, as above.
+            may("fileName", Text),
             must("Download_Flag", Two),
         ],
     },
@@ -163,8 +167,8 @@ impl Kind {
             Shown::Member(name) => text_of(name),
             Shown::Word(word) => word,
         };
-        let ext = Some(text_of("Ext")).filter(|ext| self.name == CUSTOM && !ext.is_empty());
-        Ok(Element { text: text.to_owned(), ext: ext.map(str::to_owned) })
+        let own = |name| Some(text_of(name)).filter(|own| self.name == CUSTOM && !own.is_empty()).map(str::to_owned);
+        Ok(Element { text: text.to_owned(), ext: own("Ext"), sound: own("Sound") })
     }
 }
 
@@ -240,7 +244,7 @@ mod tests {
             ("TIMImageElem", json!({"UUID": "u", "ImageFormat": 1, "ImageInfoArray": [image, thumbnail]}), "[Image]"),
             (
                 "TIMFileElem",
-                json!({"Url": "http://x", "UUID": "u", "FileSize": 1, "FileName": "f", "Download_Flag": 2}),
+                json!({"Url": "http://x", "UUID": "u", "FileSize": 1, "FileName": "f", "fileName": "f", "Download_Flag": 2}),
                 "[File]",
             ),
             (
@@ -260,6 +264,24 @@ mod tests {
         let texts: Vec<String> = read_body(&body).unwrap().into_iter().map(|element| element.text).collect();
         assert_eq!(texts, samples.iter().map(|(_, _, text)| *text).collect::<Vec<_>>());
         assert_eq!(samples.len(), KINDS.len());
+    }
+
+    #[test]
+    fn only_an_element_of_the_apps_own_kind_has_data_and_a_sound() {
+        let own = json!({"Text": "hi", "Desc": "d", "Ext": "e", "Sound": "s", "Index": 1});
+        let body = json!([
+            element("TIMTextElem", own.clone()),
+            element("TIMCustomElem", own),
+            element("TIMFaceElem", json!({"Index": 1}))
+        ]);
+        let read: Vec<_> = read_body(&body).unwrap().into_iter().map(|it| (it.text, it.ext, it.sound)).collect();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            read,
+            [("hi".to_owned(), None, None), ("d".to_owned(), some("e"), some("s")), ("[Face]".to_owned(), None, None),]
+        );
+        let empty = read_body(&json!([element("TIMCustomElem", json!({"Ext": "", "Sound": ""}))])).unwrap();
+        assert_eq!(empty, [Element { text: String::new(), ext: None, sound: None }]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::body::{self, Field};
+use super::offline::BadgeMode;
 use super::{Code, Criteria, Error, Reply, elements, offline, terms};
 use crate::domain::{App, AttributeNames, Audience, Notification, Quotas, limits};
 
@@ -60,7 +61,7 @@ impl PushRequest {
         let sender = sender(&request)?;
         let condition = request.member("Condition").as_ref().map(Criteria::read).transpose()?;
         let info = request.member("OfflinePushInfo");
-        let notification = offline::notification(info.as_ref(), &elements, lifetime_secs == 0)?;
+        let notification = offline::notification(info.as_ref(), &elements, lifetime_secs == 0, BadgeMode::Count)?;
         let fingerprint = Sha256::digest(&canonical).into();
         Ok(Self { random, sender, lifetime_secs, condition, body: body.value.clone(), notification, fingerprint })
     }
