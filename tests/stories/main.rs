@@ -9,6 +9,7 @@ mod catch_up;
 mod contract;
 mod dead_devices;
 mod documented_api;
+mod notifications;
 mod order_of_checks;
 mod quota;
 mod requests_as_they_come;
