@@ -28,7 +28,8 @@ optional! {
     /// What vendors show for a push on a device whose app is not connected.
     ///
     /// Whatever a caller can say has its place here once: what holds everywhere on top, what holds for one platform below,
-    /// what one vendor alone knows below that. Each sender takes its own; what is absent is left to the vendor.
+    /// what one vendor alone knows below that. Each sender takes its own; what is absent is left to the vendor. A dialect makes
+    /// it [`fitting`](Notification::fitting) before it is accepted.
     Notification {
         /// The heading. Without one, the platform shows the app's name.
         title: Option<String>,
