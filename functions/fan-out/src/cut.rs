@@ -90,7 +90,9 @@ pub(crate) fn task(push: &Push, shard: Shard, channel: Channel, slice: String, t
 /// Bytes that a target takes in a message: at most `[65535,"…",null,255],`, and its package, were it the only one to name
 /// it.
 fn size(target: &Target) -> usize {
-    target.token.expose().len() + 20 + target.package.as_ref().map_or(0, |package| package.len().min(8))
+    let wording = target.wording.0.checked_ilog10().unwrap_or(0) as usize + 1;
+    let package = target.package.as_ref().map_or(0, |package| package.len().min(8));
+    target.token.expose().len() + 17 + wording + package
 }
 
 #[cfg(test)]
