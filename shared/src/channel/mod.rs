@@ -31,11 +31,11 @@ use futures::future::BoxFuture;
 
 use crate::domain::{App, Channel, DeviceToken, Outcome, Push, Wording};
 use crate::runtime::Clock;
+use crate::runtime::tls::{TlsError, native_roots};
 
 use batch::Batch;
 pub use breaker::Breaker;
 pub use facts::{ChannelFacts, RateUnit, traits};
-pub use http2::TlsError;
 pub use rate::{rate, units};
 
 /// Why the senders could not be built.
@@ -80,7 +80,7 @@ impl Senders {
     ///
     /// [`Error::Tls`] when no trusted certificate is found.
     pub fn new(clock: Clock, connections: Option<aws_sdk_apigatewaymanagement::Client>) -> Result<Self, Error> {
-        let tls = http2::client_config(http2::native_roots()?)?;
+        let tls = http2::client_config(native_roots()?)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 apns: apns::Sender::new(tls.clone(), clock.clone()),

@@ -5,5 +5,6 @@ mod clock;
 pub mod config;
 pub mod http;
 pub mod telemetry;
+pub mod tls;
 
 pub use clock::Clock;

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -11,17 +10,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Site;
-
-/// Why TLS cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// Nobody is trusted, so nobody can be reached.
-    #[error("no trusted certificate was found")]
-    NoRoots,
-    /// The cryptography refuses its own defaults.
-    #[error("the TLS versions are not supported")]
-    Versions(#[source] rustls::Error),
-}
+use crate::runtime::tls::{self, TlsError};
 
 /// Why no TLS connection stands.
 #[derive(Debug, thiserror::Error)]
@@ -34,22 +23,9 @@ pub(super) enum ConnectError {
     NotHttp2,
 }
 
-/// The certificates that the machine trusts, or those of `SSL_CERT_FILE`.
-pub(in crate::channel) fn native_roots() -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    // Machines carry odd certificates: those that cannot be read are not trusted, the others are.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
-}
-
-/// TLS 1.2 and 1.3 that offers HTTP/2 and nothing else.
+/// TLS that offers HTTP/2 and nothing else.
 pub(in crate::channel) fn client_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, TlsError> {
-    // The provider is named, so that no process-wide default is needed or disturbed.
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Versions)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = tls::client_config(roots)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Arc::new(config))
 }

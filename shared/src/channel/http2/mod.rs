@@ -26,8 +26,7 @@ use super::pace::Pace;
 use crate::runtime::Clock;
 
 pub(super) use answer::{Answer, shown};
-pub use connect::TlsError;
-pub(super) use connect::{client_config, native_roots};
+pub(super) use connect::client_config;
 use connection::Connection;
 pub(super) use failure::Failure;
 pub(super) use site::Site;
