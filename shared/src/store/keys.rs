@@ -12,6 +12,7 @@ use crate::domain::{
     AppId, Block, Channel, ConnectionId, DeviceId, DeviceToken, Ordinal, PushId, Seq, Shard, Term, Timestamp, UserId,
 };
 
+use super::Paced;
 use super::item::{Item, hex};
 
 /// A primary key.
@@ -172,10 +173,14 @@ pub(super) fn dedup(app: &AppId, key: &str, fingerprint: &str) -> Key {
     Key::new(format!("{app}#dedup"), format!("{key}#{fingerprint}"))
 }
 
-pub(super) fn pace(scope: Option<&AppId>, channel: Channel) -> Key {
+pub(super) fn pace(scope: Option<&AppId>, paced: Paced) -> Key {
     // `*` is no app id: what all apps share.
     let scope = scope.map_or("*", AppId::as_str);
-    Key::new(format!("{scope}#pace"), channel.name())
+    Key::new(format!("{scope}#pace"), paced.name())
+}
+
+pub(super) fn gate(app: &AppId) -> Key {
+    Key::new(format!("{app}#gate"), "webhook")
 }
 
 /// Over how many partitions due items are spread.

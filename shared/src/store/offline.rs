@@ -2,6 +2,8 @@
 //!
 //! It holds what decides whether a user is to have it. What it says is in the push itself, read by those who are.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
@@ -42,7 +44,13 @@ impl OfflineStore {
     pub async fn after(&self, app: &AppId, floor: Seq) -> Result<Vec<Offline>, StoreError> {
         let (from, to) = (keys::offline_place(floor.next()), keys::offline_place(Seq(u64::MAX)));
         let items = item::query(&self.client, &self.table, &keys::offline(app), &from, &to).await?;
-        items.iter().map(|item| read(item).ok_or_else(|| StoreError::corrupt("offline", "not whole"))).collect()
+        items.iter().map(whole).collect()
+    }
+
+    /// What an app has kept among some of its pushes, strongly consistent, in no order.
+    pub async fn among(&self, app: &AppId, seqs: &BTreeSet<Seq>) -> Result<Vec<Offline>, StoreError> {
+        let keys: Vec<_> = seqs.iter().map(|seq| keys::offline_push(app, *seq)).collect();
+        item::get_all(&self.client, &self.table, &keys).await?.iter().map(whole).collect()
     }
 }
 
@@ -65,6 +73,10 @@ pub(super) fn keep(table: &str, push: &Push) -> Result<Option<TransactWriteItem>
     }
     let put = Put::builder().table_name(table).set_item(Some(item)).build()?;
     Ok(Some(TransactWriteItem::builder().put(put).build()))
+}
+
+fn whole(item: &Item) -> Result<Offline, StoreError> {
+    read(item).ok_or_else(|| StoreError::corrupt("offline", "not whole"))
 }
 
 fn read(item: &Item) -> Option<Offline> {

@@ -1,4 +1,5 @@
-//! The pace of a channel: when its next unit may go, agreed by all workers in one item.
+//! The pace of what has a rate, a channel or an app's webhook: when its next unit may go, agreed by all workers in one
+//! item.
 //!
 //! GCRA: the item holds the theoretical arrival time, the moment at which all that is reserved will have gone.
 //! A reservation moves it on by what it takes, from now or from where it stands, whichever is later.
@@ -25,7 +26,32 @@ pub struct Slot {
     pub end: Timestamp,
 }
 
-/// Reserves units of channels' rates.
+/// What has a rate of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paced {
+    /// Sending through a channel.
+    Channel(Channel),
+    /// Calling an app's own server.
+    Webhook,
+}
+
+impl Paced {
+    /// Its name in keys. No channel is called `webhook`.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Channel(channel) => channel.name(),
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+impl From<Channel> for Paced {
+    fn from(channel: Channel) -> Self {
+        Self::Channel(channel)
+    }
+}
+
+/// Reserves units of rates.
 #[derive(Clone)]
 pub struct PaceStore {
     client: Client,
@@ -43,20 +69,21 @@ impl PaceStore {
     pub async fn reserve(
         &self,
         scope: Option<&AppId>,
-        channel: Channel,
+        paced: impl Into<Paced>,
         units: u32,
         per_second: u32,
         now: Timestamp,
     ) -> Result<Slot, StoreError> {
+        let paced = paced.into();
         let micros = Micros::of(units, per_second);
         let now = Micros(now.millis().saturating_mul(1_000));
         for round in 0..ROUNDS {
             // Most often others have reserved beyond now, or no one has for a while: one write either way,
             // and a second only when the guess was wrong.
-            if let Some(end) = self.append(scope, channel, micros, now).await? {
+            if let Some(end) = self.append(scope, paced, micros, now).await? {
                 return Ok(slot(end, micros));
             }
-            if let Some(end) = self.restart(scope, channel, micros, now).await? {
+            if let Some(end) = self.restart(scope, paced, micros, now).await? {
                 return Ok(slot(end, micros));
             }
             backoff(round.min(3)).await;
@@ -68,17 +95,18 @@ impl PaceStore {
     pub async fn push_back(
         &self,
         scope: Option<&AppId>,
-        channel: Channel,
+        paced: impl Into<Paced>,
         wait: Duration,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let paced = paced.into();
         let until =
             now.millis().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)).saturating_mul(1_000);
         let update = self
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(keys::pace(scope, channel).item()))
+            .set_key(Some(keys::pace(scope, paced).item()))
             .update_expression("SET t = :until")
             .condition_expression("attribute_not_exists(t) OR t < :until")
             .expression_attribute_values(":until", n(until));
@@ -92,7 +120,7 @@ impl PaceStore {
     async fn append(
         &self,
         scope: Option<&AppId>,
-        channel: Channel,
+        paced: Paced,
         Micros(cost): Micros,
         Micros(now): Micros,
     ) -> Result<Option<Micros>, StoreError> {
@@ -100,7 +128,7 @@ impl PaceStore {
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(keys::pace(scope, channel).item()))
+            .set_key(Some(keys::pace(scope, paced).item()))
             .update_expression("SET t = t + :cost")
             .condition_expression("t >= :now")
             .expression_attribute_values(":cost", n(cost))
@@ -116,7 +144,7 @@ impl PaceStore {
     async fn restart(
         &self,
         scope: Option<&AppId>,
-        channel: Channel,
+        paced: Paced,
         Micros(cost): Micros,
         Micros(now): Micros,
     ) -> Result<Option<Micros>, StoreError> {
@@ -125,7 +153,7 @@ impl PaceStore {
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(keys::pace(scope, channel).item()))
+            .set_key(Some(keys::pace(scope, paced).item()))
             .update_expression("SET t = :end")
             .condition_expression("attribute_not_exists(t) OR t < :now")
             .expression_attribute_values(":end", n(end))
