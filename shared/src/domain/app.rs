@@ -30,6 +30,13 @@ pub struct App {
     pub webhook: Option<Webhook>,
 }
 
+impl App {
+    /// Whether its server is to hear of such events.
+    pub fn wants(&self, event: WebhookEvent) -> bool {
+        self.webhook.as_ref().is_some_and(|webhook| webhook.events.contains(&event))
+    }
+}
+
 /// The identity of an app in Tencent's contract.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -45,14 +45,73 @@ impl Outcome {
         }
     }
 
+    /// Its class, without what the vendor added.
+    pub fn class(&self) -> OutcomeClass {
+        match self {
+            Self::Delivered => OutcomeClass::Delivered,
+            Self::InvalidToken { .. } => OutcomeClass::InvalidToken,
+            Self::Suspended => OutcomeClass::Suspended,
+            Self::Throttled(_) => OutcomeClass::Throttled,
+            Self::Transient(_) => OutcomeClass::Transient,
+            Self::Auth => OutcomeClass::Auth,
+            Self::Permanent => OutcomeClass::Permanent,
+            Self::QuotaUntilTomorrow => OutcomeClass::QuotaUntilTomorrow,
+            Self::Config => OutcomeClass::Config,
+        }
+    }
+
     /// A short name, for metrics and logs.
     pub fn name(&self) -> &'static str {
+        self.class().name()
+    }
+}
+
+/// The class of an [`Outcome`], as queues carry it and an app's server is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeClass {
+    /// [`Outcome::Delivered`].
+    Delivered,
+    /// [`Outcome::InvalidToken`].
+    InvalidToken,
+    /// [`Outcome::Suspended`].
+    Suspended,
+    /// [`Outcome::Throttled`].
+    Throttled,
+    /// [`Outcome::Transient`].
+    Transient,
+    /// [`Outcome::Auth`].
+    Auth,
+    /// [`Outcome::Permanent`].
+    Permanent,
+    /// [`Outcome::QuotaUntilTomorrow`].
+    QuotaUntilTomorrow,
+    /// [`Outcome::Config`].
+    Config,
+}
+
+impl OutcomeClass {
+    /// All of them, in a fixed order.
+    pub const ALL: [Self; 9] = [
+        Self::Delivered,
+        Self::InvalidToken,
+        Self::Suspended,
+        Self::Throttled,
+        Self::Transient,
+        Self::Auth,
+        Self::Permanent,
+        Self::QuotaUntilTomorrow,
+        Self::Config,
+    ];
+
+    /// A short name, as queues, metrics and logs say it.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
-            Self::InvalidToken { .. } => "invalid_token",
+            Self::InvalidToken => "invalid_token",
             Self::Suspended => "suspended",
-            Self::Throttled(_) => "throttled",
-            Self::Transient(_) => "transient",
+            Self::Throttled => "throttled",
+            Self::Transient => "transient",
             Self::Auth => "auth",
             Self::Permanent => "permanent",
             Self::QuotaUntilTomorrow => "quota_until_tomorrow",
@@ -95,5 +154,17 @@ impl AddAssign for Tally {
         self.invalid += other.invalid;
         self.suppressed += other.suppressed;
         self.expired += other.expired;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_has_one_name_everywhere() {
+        for class in OutcomeClass::ALL {
+            assert_eq!(serde_json::to_value(class).unwrap(), class.name());
+        }
     }
 }

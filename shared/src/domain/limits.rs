@@ -56,5 +56,7 @@ pub const TRANSLATIONS: usize = 100;
 pub const FRAME_BYTES: usize = 32 * 1024;
 /// Largest batch message: one billing unit of SQS (SQS pricing: each 64 KB chunk is a request).
 pub const BATCH_BYTES: usize = 64 * 1024;
+/// Events that one call to an app's server carries (Tencent, "Callback of all-member push": `Events`, 1 to 100).
+pub const EVENTS_PER_CALL: usize = 100;
 /// Longest delay of an SQS message, in seconds (SQS, `DelaySeconds`).
 pub const QUEUE_DELAY_SECS: i64 = 900;

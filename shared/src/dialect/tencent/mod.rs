@@ -19,6 +19,7 @@ mod reply;
 pub mod task_id;
 mod terms;
 pub mod usersig;
+pub mod webhook;
 
 pub use command::{Call, Command};
 pub use criteria::Criteria;
