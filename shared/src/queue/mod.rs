@@ -7,7 +7,7 @@ mod producer;
 mod task;
 
 pub use consumer::{Failure, consume};
-pub use producer::{QueueError, Queues, Urls};
-pub use task::{DeliverTask, Destination, FanOutTask, Resume, Window};
+pub use producer::{QueueError, Queues, Urls, Webhooks};
+pub use task::{DeliverTask, Destination, FanOutTask, News, Resume, WebhookTask, Window};
 
 pub use aws_sdk_sqs::Client;

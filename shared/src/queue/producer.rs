@@ -7,11 +7,12 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use serde::Serialize;
+use tracing::error;
 
-use crate::domain::{Channel, limits};
+use crate::domain::{AppId, Channel, limits};
 use crate::runtime::config::{ConfigError, Lookup, optional, required};
 
-use super::{DeliverTask, FanOutTask};
+use super::{DeliverTask, FanOutTask, News, WebhookTask};
 
 /// Most messages of one `SendMessageBatch` (SQS, message quotas).
 const MESSAGES_PER_SEND: usize = 10;
@@ -19,6 +20,8 @@ const MESSAGES_PER_SEND: usize = 10;
 const BYTES_PER_SEND: usize = 240 * 1024;
 /// How often messages are sent again that SQS did not take.
 const ROUNDS: u32 = 4;
+/// For how long news of a webhook may hold back what they are about.
+const NEWS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A task that could not be enqueued.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +100,7 @@ impl Queues {
     pub async fn fan_out(&self, tasks: &[FanOutTask], delay: Duration) -> Result<(), QueueError> {
         let messages =
             tasks.iter().map(|task| Ok(Message::new(task, delay)?)).collect::<Result<Vec<_>, QueueError>>()?;
-        self.send(&self.urls.fan_out, messages).await
+        send(&self.client, &self.urls.fan_out, messages).await
     }
 
     /// Enqueues batches of one channel, each to be seen after its delay of up to 900 s.
@@ -107,67 +110,118 @@ impl Queues {
             .iter()
             .map(|(task, delay)| Ok(Message::new(task, *delay)?))
             .collect::<Result<Vec<_>, QueueError>>()?;
-        self.send(url, messages).await
+        send(&self.client, url, messages).await
+    }
+}
+
+/// Sends the tasks of `webhook`.
+#[derive(Clone)]
+pub struct Webhooks {
+    client: Client,
+    url: String,
+}
+
+impl Webhooks {
+    /// Over the queue at `url`.
+    pub fn new(client: Client, url: impl Into<String>) -> Self {
+        Self { client, url: url.into() }
     }
 
-    async fn send(&self, url: &str, messages: Vec<Message>) -> Result<(), QueueError> {
-        for group in grouped(messages) {
-            self.send_group(url, group).await?;
-        }
-        Ok(())
+    /// Over the queue at `FANFARE_WEBHOOK_QUEUE_URL`.
+    pub fn from_lookup(client: Client, lookup: &impl Lookup) -> Result<Self, ConfigError> {
+        Ok(Self::new(client, required(lookup, "FANFARE_WEBHOOK_QUEUE_URL")?))
     }
 
-    /// Sends up to ten messages. Those that SQS did not take are sent again: they are no error of the call.
-    async fn send_group(&self, url: &str, mut messages: Vec<Message>) -> Result<(), QueueError> {
-        if let [message] = messages.as_slice() {
-            let send = self.client.send_message().queue_url(url).message_body(&message.body);
-            let sent = send.delay_seconds(message.delay_secs).send().await;
-            return sent.map(drop).map_err(QueueError::of);
+    /// Has an app's server told some news. Whoever has news has something better to do than to tell them: what the queue
+    /// does not take in [`NEWS_PATIENCE`] is logged and lost.
+    pub async fn tell(&self, app: &AppId, news: Vec<News>) {
+        if news.is_empty() {
+            return;
         }
-        let mut refused = String::new();
-        for round in 0..ROUNDS {
-            if round > 0 {
-                tokio::time::sleep(Duration::from_millis(fastrand::u64(20..100) << round)).await;
+        let task = |news| WebhookTask { app: app.clone(), news, attempt: 0, window: None };
+        let tasks: Vec<WebhookTask> = news.into_iter().map(task).collect();
+        match tokio::time::timeout(NEWS_PATIENCE, self.enqueue(&tasks, Duration::ZERO)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                error!(app.id = %app, error = %error, calls = tasks.len(), "The webhook of `{app}` misses some news");
             }
-            let entries = messages
-                .iter()
-                .enumerate()
-                .map(|(id, message)| {
-                    SendMessageBatchRequestEntry::builder()
-                        .id(id.to_string())
-                        .message_body(&message.body)
-                        .delay_seconds(message.delay_secs)
-                        .build()
-                })
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(QueueError::of)?;
-            let answer = self
-                .client
-                .send_message_batch()
-                .queue_url(url)
-                .set_entries(Some(entries))
-                .send()
-                .await
-                .map_err(QueueError::of)?;
-            let Some(first) = answer.failed.first() else { return Ok(()) };
-            refused.clone_from(&first.code);
-            let failed: Vec<usize> = answer.failed.iter().filter_map(|entry| entry.id.parse().ok()).collect();
-            let mut id = 0..;
-            messages.retain(|_| id.next().is_some_and(|id| failed.contains(&id)));
+            Err(_) => {
+                error!(app.id = %app, calls = tasks.len(), "The webhook of `{app}` misses some news: no answer in time")
+            }
         }
-        Err(QueueError::Refused { refused: messages.len(), code: refused })
     }
+
+    /// Enqueues calls to apps' servers, to be seen after a delay of up to 900 s. Each is in the message group of its app:
+    /// SQS lets a queue's tenants with few messages pass one with many (SQS, "fair queues").
+    pub async fn enqueue(&self, tasks: &[WebhookTask], delay: Duration) -> Result<(), QueueError> {
+        let messages = tasks
+            .iter()
+            .map(|task| Ok(Message { group: Some(task.app.to_string()), ..Message::new(task, delay)? }))
+            .collect::<Result<Vec<_>, QueueError>>()?;
+        send(&self.client, &self.url, messages).await
+    }
+}
+
+async fn send(client: &Client, url: &str, messages: Vec<Message>) -> Result<(), QueueError> {
+    for group in grouped(messages) {
+        send_group(client, url, group).await?;
+    }
+    Ok(())
+}
+
+/// Sends up to ten messages. Those that SQS did not take are sent again: they are no error of the call.
+async fn send_group(client: &Client, url: &str, mut messages: Vec<Message>) -> Result<(), QueueError> {
+    if let [message] = messages.as_slice() {
+        let send = client.send_message().queue_url(url).message_body(&message.body);
+        let send = send.set_message_group_id(message.group.clone());
+        let sent = send.delay_seconds(message.delay_secs).send().await;
+        return sent.map(drop).map_err(QueueError::of);
+    }
+    let mut refused = String::new();
+    for round in 0..ROUNDS {
+        if round > 0 {
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(20..100) << round)).await;
+        }
+        let entries = messages
+            .iter()
+            .enumerate()
+            .map(|(id, message)| {
+                SendMessageBatchRequestEntry::builder()
+                    .id(id.to_string())
+                    .message_body(&message.body)
+                    .delay_seconds(message.delay_secs)
+                    .set_message_group_id(message.group.clone())
+                    .build()
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(QueueError::of)?;
+        let answer = client
+            .send_message_batch()
+            .queue_url(url)
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .map_err(QueueError::of)?;
+        let Some(first) = answer.failed.first() else { return Ok(()) };
+        refused.clone_from(&first.code);
+        let failed: Vec<usize> = answer.failed.iter().filter_map(|entry| entry.id.parse().ok()).collect();
+        let mut id = 0..;
+        messages.retain(|_| id.next().is_some_and(|id| failed.contains(&id)));
+    }
+    Err(QueueError::Refused { refused: messages.len(), code: refused })
 }
 
 struct Message {
     body: String,
     delay_secs: i32,
+    /// The tenant it counts for, in a queue that several share.
+    group: Option<String>,
 }
 
 impl Message {
     fn new(task: &impl Serialize, delay: Duration) -> Result<Self, serde_json::Error> {
         let delay_secs = delay.as_secs().min(limits::QUEUE_DELAY_SECS as u64) as i32;
-        Ok(Self { body: serde_json::to_string(task)?, delay_secs })
+        Ok(Self { body: serde_json::to_string(task)?, delay_secs, group: None })
     }
 }
 
@@ -196,7 +250,8 @@ mod tests {
     use super::*;
 
     fn lengths(bodies: &[usize]) -> Vec<usize> {
-        let messages = bodies.iter().map(|length| Message { body: "x".repeat(*length), delay_secs: 0 }).collect();
+        let messages =
+            bodies.iter().map(|length| Message { body: "x".repeat(*length), delay_secs: 0, group: None }).collect();
         grouped(messages).iter().map(Vec::len).collect()
     }
 

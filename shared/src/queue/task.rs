@@ -1,8 +1,12 @@
 //! What queue messages say. Each is tagged with its kind and version: messages outlive deployments.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Channel, DeviceToken, PushId, Shard, Timestamp, Wording};
+use crate::domain::{
+    AppId, Channel, DeviceToken, OutcomeClass, PushId, Shard, StateChange, Timestamp, UserId, Wording,
+};
 
 /// Work of `fan-out`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,8 +99,66 @@ pub struct DeliverTask {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination(pub u16, pub DeviceToken, pub Option<u8>, pub Wording);
 
+/// Work of `webhook`: one call to an app's own server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename = "webhook.v1")]
+pub struct WebhookTask {
+    /// Whose server is called.
+    pub app: AppId,
+    /// What it hears.
+    pub news: News,
+    /// How many calls have failed.
+    #[serde(default)]
+    pub attempt: u8,
+    /// When it may go; `None` if that is still to be reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+}
+
+/// What an app's own server hears of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// Devices of one shard were sent a push, or refused it for good.
+    Sent {
+        /// The push.
+        push: PushId,
+        /// The shard.
+        shard: Shard,
+        /// The channel.
+        channel: Channel,
+        /// When.
+        at: Timestamp,
+        /// What came of them: the places of their users in the shard, a place once a device.
+        ended: BTreeMap<OutcomeClass, Vec<u16>>,
+    },
+    /// A user's device has acknowledged pushes.
+    Reached {
+        /// The user.
+        user: UserId,
+        /// Which pushes.
+        pushes: Vec<PushId>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A user came online, or went.
+    Presence(StateChange),
+}
+
+impl News {
+    /// When it happened.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Sent { at, .. } | Self::Reached { at, .. } => *at,
+            Self::Presence(presence) => presence.at,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use crate::domain::{Platform, SocketChange};
+
     use super::*;
 
     /// Messages of the version before are in the queues when the next one is deployed.
@@ -134,5 +196,41 @@ mod tests {
             r#"{"task":"deliver.v1","push":"0000000000000000000010","shard":1,"channel":"fcm","slice":"7","attempt":0,"window":{"start":1,"end":2},"packages":["com.example"],"to":[[9,"t",0,2],[10,"u",null,0]]}"#
         );
         assert_eq!(serde_json::from_str::<DeliverTask>(&text).unwrap(), deliver);
+    }
+
+    #[test]
+    fn the_wire_format_of_webhooks_stays() {
+        let (push, at) = (PushId::from_u128(62), Timestamp::from_millis(7));
+        let user = UserId::try_from("anne").unwrap();
+        let ended = BTreeMap::from([(OutcomeClass::Delivered, vec![1, 1, 4]), (OutcomeClass::Permanent, vec![9])]);
+        let presence = StateChange {
+            user: user.clone(),
+            change: SocketChange::Connected,
+            at,
+            platform: Some(Platform::Ios),
+            ip: Some([192, 0, 2, 1].into()),
+        };
+        let gone = StateChange { change: SocketChange::TimedOut, platform: None, ip: None, ..presence.clone() };
+        for (news, text) in [
+            (
+                News::Sent { push, shard: Shard(1), channel: Channel::Apns, at, ended },
+                r#"{"sent":{"push":"0000000000000000000010","shard":1,"channel":"apns","at":7,"ended":{"delivered":[1,1,4],"permanent":[9]}}}"#,
+            ),
+            (
+                News::Reached { user, pushes: vec![push], at },
+                r#"{"reached":{"user":"anne","pushes":["0000000000000000000010"],"at":7}}"#,
+            ),
+            (
+                News::Presence(presence),
+                r#"{"presence":{"user":"anne","change":"connected","at":7,"platform":"ios","ip":"192.0.2.1"}}"#,
+            ),
+            (News::Presence(gone), r#"{"presence":{"user":"anne","change":"timed_out","at":7}}"#),
+        ] {
+            let task = WebhookTask { app: AppId::try_from("app").unwrap(), news, attempt: 0, window: None };
+            let expected = format!(r#"{{"task":"webhook.v1","app":"app","news":{text},"attempt":0}}"#);
+            assert_eq!(serde_json::to_string(&task).unwrap(), expected);
+            assert_eq!(serde_json::from_str::<WebhookTask>(&expected).unwrap(), task);
+            assert_eq!(task.news.at(), at);
+        }
     }
 }

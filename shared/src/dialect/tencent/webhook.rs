@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::domain::{Channel, OutcomeClass, Platform, StateChange, SocketChange, Push, Tencent, Timestamp, UserId};
+use crate::domain::{Channel, OutcomeClass, Platform, Push, SocketChange, StateChange, Tencent, Timestamp, UserId};
 
 /// What one call tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
