@@ -16,6 +16,7 @@ mod requests_as_they_come;
 mod seed_page;
 mod sockets;
 mod start_and_stop;
+mod webhooks;
 mod who_is_let_in;
 
 use fanfare::dialect::tencent::usersig;

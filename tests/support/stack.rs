@@ -233,12 +233,7 @@ impl Stack {
     /// The stack's tables, through the SDK, as the functions see them.
     pub async fn store(&self) -> (fanfare::store::Client, fanfare::runtime::config::Tables) {
         let endpoints = self.local(Method::GET, "endpoints", None).await;
-        let config = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
-            .region("us-east-1")
-            .endpoint_url(endpoints["dynamodb"].as_str().unwrap())
-            .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("story", "story", None, None, "story"))
-            .load()
-            .await;
+        let config = self.sdk_config(endpoints["dynamodb"].as_str().unwrap()).await;
         let table = |name: &str| endpoints["tables"][name].as_str().unwrap().to_owned();
         let tables = fanfare::runtime::config::Tables {
             apps: table("AppsTable"),
@@ -246,5 +241,15 @@ impl Stack {
             pushes: table("PushesTable"),
         };
         (fanfare::store::Client::new(&config), tables)
+    }
+
+    /// What SDK clients of one of the stack's services are made from.
+    pub async fn sdk_config(&self, endpoint: &str) -> aws_config::SdkConfig {
+        aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+            .region("us-east-1")
+            .endpoint_url(endpoint)
+            .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("story", "story", None, None, "story"))
+            .load()
+            .await
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use fanfare::dialect::tencent::{Code, accounts};
-use fanfare::domain::{App, ConnectionId, DeviceId, Timestamp, UserId};
+use fanfare::domain::{App, ConnectionId, DeviceId, SocketChange, StateChange, Timestamp, UserId};
 use fanfare::gate::Refused;
 use fanfare::store::{Admission, Barred, Connection};
 use tracing::{info, warn};
@@ -21,9 +21,9 @@ impl ConnectionFunction {
         id: ConnectionId,
         user_sig: Option<&str>,
         device: Option<&str>,
-        source: Option<IpAddr>,
+        ip: Option<IpAddr>,
     ) -> Result<i64, Error> {
-        let (app, user, issued_at) = match self.authenticate(user_sig.unwrap_or_default(), source).await? {
+        let (app, user, issued_at) = match self.authenticate(user_sig.unwrap_or_default(), ip).await? {
             Ok(proven) => proven,
             Err(status) => return Ok(status),
         };
@@ -54,7 +54,7 @@ impl ConnectionFunction {
         // Only now: who is kicked is made void first, and then has those sockets closed that the contact has. Whatever
         // the interleaving, one of the two sees the other.
         if self.standing.get(&app.id, &user.id).await?.voids(issued_at) {
-            self.disconnect(id).await?;
+            self.forget(&connection).await?;
             return Ok(401);
         }
         let known = devices.iter().find(|known| known.id == device);
@@ -64,18 +64,32 @@ impl ConnectionFunction {
                 warn!(app.id = %app.id, connection.id = %id, %error, "A device's activity was not noted");
             }
         }
+        let platform = known.map(|known| known.platform);
+        let presence = StateChange { user: user.id, change: SocketChange::Connected, at: now, platform, ip };
+        self.tell_presence(&app, presence).await;
         info!(app.id = %app.id, connection.id = %id, "A device connected");
         Ok(200)
     }
 
     /// Forgets a socket. One that is not known is gone already.
-    pub(crate) async fn disconnect(&self, id: ConnectionId) -> Result<i64, Error> {
+    pub(crate) async fn disconnect(
+        &self,
+        id: ConnectionId,
+        change: SocketChange,
+        ip: Option<IpAddr>,
+    ) -> Result<i64, Error> {
         if let Some(connection) = self.connections.get(&id).await? {
-            self.contacts.disconnect(&connection.app, connection.ordinal, &id).await?;
-            self.connections.delete(&id).await?;
+            self.forget(&connection).await?;
+            let presence = StateChange { user: connection.user, change, at: self.clock.now(), platform: None, ip };
+            self.tell_departure(&connection.app, presence).await;
             info!(app.id = %connection.app, connection.id = %id, "A device disconnected");
         }
         Ok(200)
+    }
+
+    async fn forget(&self, connection: &Connection) -> Result<(), Error> {
+        self.contacts.disconnect(&connection.app, connection.ordinal, &connection.id).await?;
+        Ok(self.connections.delete(&connection.id).await?)
     }
 
     /// The app and the user that a UserSig proves, and when it was made; or the status with which the handshake is refused.

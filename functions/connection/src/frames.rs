@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fanfare::channel::ws::PostError;
-use fanfare::domain::{ConnectionId, Seq};
+use fanfare::domain::{ConnectionId, Seq, SocketChange};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -33,7 +33,7 @@ impl ConnectionFunction {
         };
         match handled {
             // Whoever asked has left: there is no one to answer.
-            Err(Error::Socket(PostError::Gone)) => self.disconnect(id).await,
+            Err(Error::Socket(PostError::Gone)) => self.disconnect(id, SocketChange::Closed, None).await,
             Err(error) => {
                 let sorry = json!({"type": "error", "code": "internal", "message": "try again"});
                 // If even that fails, the first error is the one to tell.
@@ -57,6 +57,7 @@ impl ConnectionFunction {
     async fn ack(&self, id: &ConnectionId, seqs: &BTreeSet<Seq>) -> Result<(), Error> {
         let Some(connection) = self.connections.get(id).await? else { return self.say_unknown(id).await };
         let now = self.clock.now();
+        self.tell_reached(&connection, seqs, now).await;
         Ok(self.acks.add(&connection.app, &connection.user, &connection.device, seqs, now).await?)
     }
 }

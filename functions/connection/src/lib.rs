@@ -2,12 +2,14 @@
 
 mod connect;
 mod frames;
+mod news;
 mod sync;
 
 use aws_lambda_events::event::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use fanfare::channel::ws::{self, Sockets};
 use fanfare::domain::{ConnectionId, InvalidId};
 use fanfare::gate::Gate;
+use fanfare::queue::{self, Webhooks};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::{Clock, aws, telemetry};
 use fanfare::store::{
@@ -17,9 +19,12 @@ use fanfare::store::{
 use lambda_runtime::{LambdaEvent, service_fn};
 use tracing::error;
 
+use news::departure;
+
 #[derive(Clone)]
 struct ConnectionFunction {
     acks: AckStore,
+    apps: AppStore,
     clock: Clock,
     connections: ConnectionStore,
     contacts: ContactStore,
@@ -30,6 +35,7 @@ struct ConnectionFunction {
     sockets: Sockets,
     standing: StandingStore,
     users: UserStore,
+    webhooks: Webhooks,
 }
 
 /// Why an event could not be handled. The client is told no more than that.
@@ -63,7 +69,8 @@ impl ConnectionFunction {
         let apps = AppStore::new(client.clone(), tables.apps);
         Ok(Self {
             acks: AckStore::new(client.clone(), &tables.audience),
-            gate: Gate::new(apps, client.clone(), &tables.audience, clock.clone()),
+            gate: Gate::new(apps.clone(), client.clone(), &tables.audience, clock.clone()),
+            apps,
             clock,
             connections: ConnectionStore::new(client.clone(), &tables.audience),
             contacts: ContactStore::new(client.clone(), &tables.audience),
@@ -73,6 +80,7 @@ impl ConnectionFunction {
             sockets: Sockets::new(ws::Client::new(&config)),
             standing: StandingStore::new(client.clone(), &tables.audience),
             users: UserStore::new(client, &tables.audience),
+            webhooks: Webhooks::from_lookup(queue::Client::new(&config), lookup)?,
         })
     }
 
@@ -93,14 +101,17 @@ impl ConnectionFunction {
     async fn route(&self, event: &ApiGatewayWebsocketProxyRequest) -> Result<i64, Error> {
         let id = event.request_context.connection_id.as_deref().unwrap_or_default();
         let id = ConnectionId::try_from(id)?;
+        let ip = event.request_context.identity.source_ip.as_deref().and_then(|ip| ip.parse().ok());
         match event.request_context.route_key.as_deref() {
             Some("$connect") => {
                 let query = |name: &str| event.query_string_parameters.first(name);
-                let source = event.request_context.identity.source_ip.as_deref();
-                let source = source.and_then(|address| address.parse().ok());
-                self.connect(id, query("usersig"), query("device_id"), source).await
+                self.connect(id, query("usersig"), query("device_id"), ip).await
             }
-            Some("$disconnect") => self.disconnect(id).await,
+            Some("$disconnect") => {
+                let context = &event.request_context;
+                let change = departure(context.disconnect_status_code, context.disconnect_reason.as_deref());
+                self.disconnect(id, change, ip).await
+            }
             _ => self.frame(id, event.body.as_deref().unwrap_or_default()).await,
         }
     }

@@ -94,7 +94,7 @@ fn sort(
 }
 
 /// Whether a push can be for the user, and is not settled.
-fn is_open(push: &Offline, ordinal: Ordinal, acknowledged: &Acknowledged, now: Timestamp) -> bool {
+pub(crate) fn is_open(push: &Offline, ordinal: Ordinal, acknowledged: &Acknowledged, now: Timestamp) -> bool {
     now < push.expires_at && ordinal.0 < push.population && !acknowledged.covers(push.seq)
 }
 

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use fanfare::channel::Target;
-use fanfare::domain::{App, Outcome, Push, Tally, Timestamp};
+use fanfare::domain::{App, Outcome, Push, Tally, Timestamp, WebhookEvent};
 use fanfare::queue::{DeliverTask, Destination, Failure, FanOutTask};
 use fanfare::store::{BatchKey, Done, Lease};
 use tracing::{info, warn};
 
 use crate::Deliver;
 use crate::admit::Admission;
+use crate::news::sent;
 use crate::settle::settle;
 
 /// What must be left of an invocation for a batch to be begun: its own time at the channel's pace, which is five seconds
-/// at most, and that of requests to a vendor that does not answer. An invocation that is cut off in the middle of a
+/// at most, that of requests to a vendor that does not answer, and that of telling what came of it. An invocation that is cut off in the middle of a
 /// batch has sent what no one will know of.
-const MARGIN_MILLIS: i64 = 22_000;
+const MARGIN_MILLIS: i64 = 24_000;
 
 /// How much of it waiting for the batch's window may take.
 const MOST_WAIT_MILLIS: i64 = 4_000;
@@ -86,6 +87,12 @@ impl Deliver {
         let sent_at = self.clock.now();
         let outcomes = self.senders.send(task.channel, &app, push, &to_targets(task), rate).await;
         let settled = settle(task, push, &outcomes, self.clock.now());
+        // Before the ledger says "done", for a batch that is done never comes again: if this process dies here, the batch
+        // is sent again as it would have been anyway, and what came of it is told then. If the queue does not take the
+        // news they are lost, because a push that came twice would be worse.
+        if app.wants(WebhookEvent::Push) {
+            self.webhooks.tell(&app.id, sent(task, &outcomes, &settled, self.clock.now())).await;
+        }
         // What was sent was sent: nothing may come between it and the ledger that could make it be sent again.
         self.push_back(&app, task, &outcomes).await;
         self.clean_up(&app, task, &outcomes, sent_at).await;

@@ -3,6 +3,7 @@
 
 mod admit;
 mod batch;
+mod news;
 mod settle;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use aws_lambda_events::event::sqs::SqsEvent;
 use fanfare::channel::{Breaker, Senders};
 use fanfare::domain::{Channel, Timestamp};
-use fanfare::queue::{self, DeliverTask, Queues, Urls, consume};
+use fanfare::queue::{self, DeliverTask, Queues, Urls, Webhooks, consume};
 use fanfare::runtime::config::{Environment, Lookup, Tables, parsed};
 use fanfare::runtime::{Clock, aws, telemetry};
 use fanfare::store::{self, AppStore, ConnectionStore, ContactStore, LedgerStore, PaceStore, PushStore};
@@ -30,6 +31,7 @@ struct Deliver {
     pushes: PushStore,
     queues: Queues,
     senders: Senders,
+    webhooks: Webhooks,
 }
 
 /// Runs the function until the platform ends it.
@@ -71,6 +73,7 @@ impl Deliver {
             pushes: PushStore::new(client, &tables.pushes),
             queues: Queues::new(queue::Client::new(&config), urls),
             senders: Senders::new(clock.clone(), sockets)?,
+            webhooks: Webhooks::from_lookup(queue::Client::new(&config), lookup)?,
             clock,
         })
     }

@@ -28,6 +28,9 @@ pub struct Arguments {
     /// A JSON array of apps, instead of the demo app
     #[arg(long, value_name = "FILE")]
     apps: Option<PathBuf>,
+    /// Give the demo app a webhook: the sandbox at `/_local/webhook`
+    #[arg(long, conflicts_with = "apps")]
+    webhook: bool,
     /// Another template than the one built in
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
@@ -119,6 +122,7 @@ fn options(arguments: Arguments) -> Result<Options, Error> {
         port: arguments.port,
         data: arguments.data,
         apps: arguments.apps,
+        webhook: arguments.webhook,
         template,
         program: Program::this()?,
         most_environments: arguments.concurrency.into(),

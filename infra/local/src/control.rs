@@ -65,8 +65,8 @@ pub struct Control {
 }
 
 impl Control {
-    /// The routes, to be nested under `/_local`, beside those of the vendor sandbox.
-    pub fn router(self, vendors: Router) -> Router {
+    /// The routes, to be nested under `/_local`, beside those of the sandboxes of vendors and webhooks.
+    pub fn router(self, vendors: Router, webhooks: Router) -> Router {
         Router::new()
             .route("/usage", get(usage).delete(reset_usage))
             .route("/functions", get(functions))
@@ -79,6 +79,7 @@ impl Control {
             .route("/idle", get(idle))
             .with_state(Arc::new(self))
             .merge(vendors)
+            .merge(webhooks)
             .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "not this method") })
             .fallback(|| async { problem(StatusCode::NOT_FOUND, "the local stack has no such path") })
     }

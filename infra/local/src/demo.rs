@@ -10,6 +10,8 @@ use fanfare::domain::App;
 use fanfare::store::{AppStore, StoreError};
 use serde_json::{Value, json};
 
+use crate::webhook::TOKEN;
+
 /// The demo app's id, and its `SDKAppID`.
 const SDK_APP_ID: u64 = 1_400_000_000;
 const ADMINISTRATOR: &str = "administrator";
@@ -56,14 +58,14 @@ pub enum Error {
     Store(#[from] Box<StoreError>),
 }
 
-/// The apps of a file, or the demo app with its channels configured to the sandbox. In a file, `"channels": "sandbox"`
-/// configures them so too.
+/// The apps of a file, or the demo app with its channels configured to the sandbox, and its webhook if there is a URL. In
+/// a file, `"channels": "sandbox"` configures them so too.
 ///
 /// # Errors
 ///
 /// When the file holds none.
-pub fn apps(file: Option<&Path>, channels: &Value) -> Result<Vec<App>, Error> {
-    let Some(path) = file else { return read("the demo app", json!([demo(channels)]), channels) };
+pub fn apps(file: Option<&Path>, channels: &Value, webhook: Option<&str>) -> Result<Vec<App>, Error> {
+    let Some(path) = file else { return read("the demo app", json!([demo(channels, webhook)]), channels) };
     let text = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let origin = path.display().to_string();
     let apps = serde_json::from_slice(&text).map_err(|source| Error::Parse { origin: origin.clone(), source })?;
@@ -109,12 +111,15 @@ pub async fn store(client: Client, table: &str, apps: &[App]) -> Result<(), Erro
     Ok(())
 }
 
-fn demo(channels: &Value) -> Value {
+fn demo(channels: &Value, webhook: Option<&str>) -> Value {
+    // On this machine, which is as private as can be.
+    let webhook = webhook.map(|url| json!({"url": url, "token": TOKEN, "allow_private": true}));
     json!({
         "id": SDK_APP_ID.to_string(),
         "tencent": {"sdk_app_id": SDK_APP_ID, "secret_key": SECRET_KEY, "admins": [ADMINISTRATOR]},
         "rongcloud": {"app_key": APP_KEY, "app_secret": APP_SECRET},
         "channels": channels,
+        "webhook": webhook,
     })
 }
 
@@ -155,8 +160,11 @@ mod tests {
 
     #[test]
     fn the_demo_app_is_an_app() {
-        let apps = apps(None, &json!({})).unwrap();
-        assert_eq!(apps[0].id.to_string(), "1400000000");
+        let without = apps(None, &json!({}), None).unwrap();
+        assert_eq!(without[0].id.to_string(), "1400000000");
+        assert!(without[0].webhook.is_none());
+        let with = apps(None, &json!({}), Some("http://127.0.0.1:1/hook")).unwrap();
+        assert!(with[0].webhook.as_ref().is_some_and(|webhook| webhook.token.is_some()));
     }
 
     #[test]
@@ -186,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_none_is_named() {
-        let error = apps(Some(Path::new("/nowhere/apps.json")), &json!({})).unwrap_err();
+        let error = apps(Some(Path::new("/nowhere/apps.json")), &json!({}), None).unwrap_err();
         assert!(error.to_string().contains("/nowhere/apps.json"));
     }
 }

@@ -38,6 +38,7 @@ async fn function(name: &str) -> Result<(), lambda_runtime::Error> {
         "deliver" => fanfare_deliver::run().await,
         "connection" => fanfare_connection::run().await,
         "campaign" => fanfare_campaign::run().await,
+        "webhook" => fanfare_webhook::run().await,
         _ => Err("the local stack has no such function".into()),
     }
 }

@@ -22,5 +22,6 @@ pub mod stack;
 pub mod template;
 pub mod usage;
 pub mod vendors;
+pub mod webhook;
 
 pub use cli::main;

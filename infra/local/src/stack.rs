@@ -34,6 +34,7 @@ use crate::sqs::{self, Sqs};
 use crate::template::{self, Environment, Function, Queue, Surroundings, Template};
 use crate::usage::Usage;
 use crate::vendors::Vendors;
+use crate::webhook::Receivers;
 
 /// How often expired items are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -49,6 +50,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// A JSON array of apps, instead of the demo app.
     pub apps: Option<PathBuf>,
+    /// Whether the demo app has a webhook: the sandbox's.
+    pub webhook: bool,
     /// The template's text.
     pub template: String,
     /// What an environment runs.
@@ -128,7 +131,7 @@ impl Stack {
             DynamoDb::start(dynamodb_listener, &template.tables, data, &clock, usage.clone(), gate.clone()).await?;
         let sqs = Sqs::start(sqs_listener, &template.queues, usage.clone(), gate.clone()).await?;
         let vendors = start_vendors(&clock).await?;
-        let apps = seed(&options, &template, &dynamodb, &vendors).await?;
+        let apps = seed(&options, &template, &dynamodb, &vendors, address).await?;
         usage.reset();
 
         let settings = Settings {
@@ -158,7 +161,7 @@ impl Stack {
             tables: template.tables.clone(),
             apps,
         };
-        let mut router = Router::new().nest("/_local", control.router(vendors.routes()));
+        let mut router = Router::new().nest("/_local", control.router(vendors.routes(), Receivers::default().router()));
         if let Some(api) = template.socket {
             let connections = Connections::new(&api.stage, clock.clone(), gate);
             tasks.push(net::serve(connections_listener, connections.router()));
@@ -203,11 +206,13 @@ async fn seed(
     template: &Template,
     dynamodb: &DynamoDb,
     vendors: &Vendors,
+    address: SocketAddr,
 ) -> Result<Vec<App>, Error> {
     let Some(table) = template.tables.iter().find(|table| table.id == APPS_TABLE) else {
         return Ok(Vec::new());
     };
-    let apps = demo::apps(options.apps.as_deref(), &vendors.credentials())?;
+    let webhook = options.webhook.then(|| format!("http://{address}/_local/webhook"));
+    let apps = demo::apps(options.apps.as_deref(), &vendors.credentials(), webhook.as_deref())?;
     demo::store(dynamodb.client(), &table.name, &apps).await?;
     Ok(apps)
 }

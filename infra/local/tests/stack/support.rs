@@ -97,6 +97,7 @@ fn options() -> Options {
         port: 0,
         data: None,
         apps: None,
+        webhook: false,
         template: include_str!("template.yaml").to_owned(),
         program: Program { path: std::env::current_exe().unwrap(), arguments: arguments.map(str::to_owned).to_vec() },
         most_environments: 10,
