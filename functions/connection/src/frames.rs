@@ -11,6 +11,9 @@ use crate::{ConnectionFunction, Error};
 
 /// Most pushes that one frame acknowledges.
 const SEQS_PER_ACK: usize = 500;
+/// Most characters of what is told about a frame that was not understood: it can quote the frame, and is not to grow
+/// with it.
+const FAULT_CHARS: usize = 200;
 
 /// A frame of a client.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -63,7 +66,10 @@ impl ConnectionFunction {
 }
 
 fn parse(text: &str) -> Result<Frame, (&'static str, String)> {
-    let frame: Frame = serde_json::from_str(text).map_err(|error| ("bad_frame", format!("not understood: {error}")))?;
+    let frame: Frame = serde_json::from_str(text).map_err(|error| {
+        let fault: String = error.to_string().chars().take(FAULT_CHARS).collect();
+        ("bad_frame", format!("not understood: {fault}"))
+    })?;
     match &frame {
         Frame::Ack { seqs } if seqs.len() > SEQS_PER_ACK => {
             Err(("too_many", format!("one ack takes up to {SEQS_PER_ACK} seqs")))
@@ -91,6 +97,8 @@ mod tests {
         {
             assert_eq!(parse(text).unwrap_err().0, "bad_frame", "{text}");
         }
+        let long = serde_json::json!({"type": "é".repeat(30_000)}).to_string();
+        assert!(parse(&long).unwrap_err().1.chars().count() < 250);
         let many = serde_json::json!({"type": "ack", "seqs": (0..501).collect::<Vec<_>>()});
         assert_eq!(parse(&many.to_string()).unwrap_err().0, "too_many");
     }
