@@ -4,6 +4,7 @@
 mod accepted_is_kept;
 mod accounts;
 mod any_process_may_die;
+mod anything_comes;
 mod audience_is_index;
 mod catch_up;
 mod contract;
@@ -16,6 +17,7 @@ mod requests_as_they_come;
 mod seed_page;
 mod sockets;
 mod start_and_stop;
+mod two_apps;
 mod webhooks;
 mod who_is_let_in;
 
