@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fanfare::domain::{
-    AppId, AttributeSlot, AttributeValue, Condition, Edit, Profile, Shard, ShardSet, Tag, Term, User, UserId,
+    AppId, AttributeSlot, AttributeValue, Condition, Edit, Profile, Shard, ShardSet, Tag, Term, User, UserId, limits,
 };
 use fanfare::runtime::Clock;
 use fanfare::store::{Admission, Client, DeletionStore, IndexStore, UserStore};
@@ -122,23 +122,37 @@ fn follow(model: &mut BTreeMap<UserId, BTreeSet<Term>>, step: &Step) {
             model.remove(&id(*number));
         }),
         Step::Edit(edits) => {
+            let before = model.clone();
             for (number, edit) in edits {
-                let Some(terms) = model.get_mut(&id(*number)) else { continue };
-                match edit {
-                    Edit::AddTags(tags) => terms.extend(tags.iter().cloned().map(Term::Tag)),
-                    Edit::RemoveTags(tags) => {
-                        terms.retain(|term| !tags.iter().any(|tag| *term == Term::Tag(tag.clone())))
-                    }
-                    Edit::ClearTags => terms.retain(|term| matches!(term, Term::Attribute(..))),
-                    Edit::SetAttributes(attributes) => {
-                        terms.retain(|term| !matches!(term, Term::Attribute(slot, _) if attributes.contains_key(slot)));
-                        terms.extend(attributes.iter().map(|(slot, value)| Term::Attribute(*slot, value.clone())));
-                    }
-                    Edit::RemoveAttributes(slots) => {
-                        terms.retain(|term| !matches!(term, Term::Attribute(slot, _) if slots.contains(slot)));
-                    }
+                if let Some(terms) = model.get_mut(&id(*number)) {
+                    apply(terms, edit);
                 }
             }
+            // Who would have too many tags in the end is left as before.
+            for (user, terms) in model {
+                if terms.iter().filter(|term| matches!(term, Term::Tag(_))).count() > limits::TAGS_PER_USER {
+                    *terms = before[user].clone();
+                }
+            }
+        }
+    }
+}
+
+fn apply(terms: &mut BTreeSet<Term>, edit: &Edit) {
+    match edit {
+        Edit::AddTags(tags) => terms.extend(tags.iter().cloned().map(Term::Tag)),
+        Edit::RemoveTags(tags) => terms.retain(|term| !tags.iter().any(|tag| *term == Term::Tag(tag.clone()))),
+        Edit::ReplaceTags(tags) => {
+            terms.retain(|term| matches!(term, Term::Attribute(..)));
+            terms.extend(tags.iter().cloned().map(Term::Tag));
+        }
+        Edit::ClearTags => terms.retain(|term| matches!(term, Term::Attribute(..))),
+        Edit::SetAttributes(attributes) => {
+            terms.retain(|term| !matches!(term, Term::Attribute(slot, _) if attributes.contains_key(slot)));
+            terms.extend(attributes.iter().map(|(slot, value)| Term::Attribute(*slot, value.clone())));
+        }
+        Edit::RemoveAttributes(slots) => {
+            terms.retain(|term| !matches!(term, Term::Attribute(slot, _) if slots.contains(slot)));
         }
     }
 }
@@ -174,6 +188,7 @@ fn edits() -> impl Strategy<Value = Edit> {
     prop_oneof![
         4 => tags().prop_map(Edit::AddTags),
         2 => tags().prop_map(Edit::RemoveTags),
+        2 => tags().prop_map(Edit::ReplaceTags),
         1 => Just(Edit::ClearTags),
         4 => attributes.prop_map(Edit::SetAttributes),
         2 => prop::collection::btree_set(slots(), 0..3).prop_map(Edit::RemoveAttributes),
@@ -181,6 +196,11 @@ fn edits() -> impl Strategy<Value = Edit> {
         1 => (0_u8..2).prop_map(|half| {
             let tag = |number| Tag::try_from(format!("many {half} {number}")).unwrap();
             Edit::AddTags((0..45).map(tag).collect())
+        }),
+        // Up to a hundred go and another hundred come.
+        1 => (0_u8..2).prop_map(|half| {
+            let tag = |number| Tag::try_from(format!("whole {half} {number}")).unwrap();
+            Edit::ReplaceTags((0..100).map(tag).collect())
         }),
     ]
 }

@@ -39,6 +39,8 @@ pub enum Edit {
     AddTags(Vec<Tag>),
     /// Removes tags; those it has not are passed over.
     RemoveTags(Vec<Tag>),
+    /// Gives it these tags, in this order, in place of those it has.
+    ReplaceTags(Vec<Tag>),
     /// Removes all tags.
     ClearTags,
     /// Sets attributes; the others stay.
@@ -71,26 +73,34 @@ impl User {
         tags.chain(attributes).collect()
     }
 
-    /// The user after a change.
-    pub fn edited(&self, edit: &Edit) -> Result<Self, EditError> {
+    /// The user after changes, one after the other. Whether it carries too many tags is judged at the end: halfway there,
+    /// where a long change is made in steps, the same changes must lead to the same user.
+    pub fn edited(&self, edits: &[&Edit]) -> Result<Self, EditError> {
         let mut user = self.clone();
+        edits.iter().for_each(|edit| user.edit(edit));
+        if user.tags.len() > limits::TAGS_PER_USER { Err(EditError::TooManyTags) } else { Ok(user) }
+    }
+
+    fn edit(&mut self, edit: &Edit) {
         match edit {
-            Edit::AddTags(tags) => {
-                for tag in tags {
-                    if !user.tags.contains(tag) {
-                        user.tags.push(tag.clone());
-                    }
-                }
-                if user.tags.len() > limits::TAGS_PER_USER {
-                    return Err(EditError::TooManyTags);
-                }
+            Edit::AddTags(tags) => self.add(tags),
+            Edit::RemoveTags(tags) => self.tags.retain(|tag| !tags.contains(tag)),
+            Edit::ReplaceTags(tags) => {
+                self.tags.clear();
+                self.add(tags);
             }
-            Edit::RemoveTags(tags) => user.tags.retain(|tag| !tags.contains(tag)),
-            Edit::ClearTags => user.tags.clear(),
-            Edit::SetAttributes(attributes) => user.attributes.extend(attributes.clone()),
-            Edit::RemoveAttributes(slots) => user.attributes.retain(|slot, _| !slots.contains(slot)),
+            Edit::ClearTags => self.tags.clear(),
+            Edit::SetAttributes(attributes) => self.attributes.extend(attributes.clone()),
+            Edit::RemoveAttributes(slots) => self.attributes.retain(|slot, _| !slots.contains(slot)),
         }
-        Ok(user)
+    }
+
+    fn add(&mut self, tags: &[Tag]) {
+        for tag in tags {
+            if !self.tags.contains(tag) {
+                self.tags.push(tag.clone());
+            }
+        }
     }
 }
 
@@ -109,17 +119,34 @@ mod tests {
     #[test]
     fn adding_a_tag_twice_keeps_one() {
         let edit = Edit::AddTags(vec![tag("a"), tag("b"), tag("a")]);
-        let once = someone().edited(&edit).unwrap();
+        let once = someone().edited(&[&edit]).unwrap();
         assert_eq!(once.tags, [tag("a"), tag("b")]);
-        assert_eq!(once.edited(&edit).unwrap(), once);
+        assert_eq!(once.edited(&[&edit]).unwrap(), once);
     }
 
     #[test]
     fn the_hundred_and_first_tag_is_refused() {
-        let hundred = (0..100).map(|n| tag(&n.to_string())).collect();
-        let full = someone().edited(&Edit::AddTags(hundred)).unwrap();
-        assert_eq!(full.edited(&Edit::AddTags(vec![tag("5")])), Ok(full.clone()));
-        assert_eq!(full.edited(&Edit::AddTags(vec![tag("100")])), Err(EditError::TooManyTags));
+        let tags = |count: usize| (0..count).map(|n| tag(&n.to_string())).collect();
+        let full = someone().edited(&[&Edit::AddTags(tags(100))]).unwrap();
+        assert_eq!(full.edited(&[&Edit::AddTags(vec![tag("5")])]), Ok(full.clone()));
+        let one_more = Edit::AddTags(vec![tag("100")]);
+        assert_eq!(full.edited(&[&one_more]), Err(EditError::TooManyTags));
+        assert_eq!(full.edited(&[&Edit::ReplaceTags(tags(100))]), Ok(full.clone()));
+        assert_eq!(full.edited(&[&Edit::ReplaceTags(tags(101))]), Err(EditError::TooManyTags));
+        // Judged by what the changes come to.
+        assert_eq!(full.edited(&[&one_more, &Edit::RemoveTags(vec![tag("0")])]).unwrap().tags.len(), 100);
+        assert_eq!(full.edited(&[&one_more, &Edit::ReplaceTags(tags(2))]).unwrap().tags, [tag("0"), tag("1")]);
+    }
+
+    #[test]
+    fn replacing_tags_leaves_those_of_the_change_in_its_order_and_the_attributes() {
+        let slot = AttributeSlot::try_from(0).unwrap();
+        let mut user = someone();
+        user.tags = vec![tag("a"), tag("b")];
+        user.attributes.insert(slot, AttributeValue::try_from("x".to_owned()).unwrap());
+        let replaced = user.edited(&[&Edit::ReplaceTags(vec![tag("c"), tag("b"), tag("c")])]).unwrap();
+        assert_eq!(replaced.tags, [tag("c"), tag("b")]);
+        assert_eq!(replaced.attributes, user.attributes);
     }
 
     #[test]
@@ -127,9 +154,9 @@ mod tests {
         let slot = |number| AttributeSlot::try_from(number).unwrap();
         let value = |text: &str| AttributeValue::try_from(text.to_owned()).unwrap();
         let set = |number, text| Edit::SetAttributes(BTreeMap::from([(slot(number), value(text))]));
-        let user = someone().edited(&set(0, "x")).unwrap().edited(&set(1, "y")).unwrap().edited(&set(0, "z")).unwrap();
+        let user = someone().edited(&[&set(0, "x"), &set(1, "y"), &set(0, "z")]).unwrap();
         assert_eq!(user.attributes, BTreeMap::from([(slot(0), value("z")), (slot(1), value("y"))]));
-        let user = user.edited(&Edit::RemoveAttributes(BTreeSet::from([slot(0), slot(9)]))).unwrap();
+        let user = user.edited(&[&Edit::RemoveAttributes(BTreeSet::from([slot(0), slot(9)]))]).unwrap();
         assert_eq!(user.terms(), BTreeSet::from([Term::Attribute(slot(1), value("y"))]));
     }
 }

@@ -162,7 +162,7 @@ impl UserStore {
         while !pending.is_empty() {
             let users = self.read(app, pending.keys()).await?;
             let mut changes = Vec::new();
-            pending.retain(|id, edits| match users.get(id).map(|versioned| target(&versioned.user, edits)) {
+            pending.retain(|id, edits| match users.get(id).map(|versioned| versioned.user.edited(edits)) {
                 None => {
                     refused.push((id.clone(), EditError::UnknownUser));
                     false
@@ -451,10 +451,6 @@ fn fitting(changes: Vec<Change>) -> Vec<Vec<Change>> {
         }
     }
     parts
-}
-
-fn target(user: &User, edits: &[&Edit]) -> Result<User, EditError> {
-    edits.iter().try_fold(user.clone(), |user, edit| user.edited(edit))
 }
 
 fn profile_value(profile: &Profile) -> AttributeValue {
