@@ -50,7 +50,10 @@ impl Audience {
                 check.answer(&users)
             }
             Call::SetAttrName | Call::SetTypedAttrName => {
-                let names = audience::set_attribute_names(body)?;
+                let names = match command.call {
+                    Call::SetAttrName => audience::set_attribute_names(body)?,
+                    _ => audience::set_typed_attribute_names(body)?,
+                };
                 audience::attribute_names_set(self.users.name_attributes(app, names).await?)
             }
             Call::GetAttrName => {
@@ -70,7 +73,10 @@ impl Audience {
                 edits.answer(refused)
             }
             Call::AddTag | Call::AddOrReplaceTag => {
-                let edits = audience::add_tags(body)?;
+                let edits = match command.call {
+                    Call::AddTag => audience::add_tags(body)?,
+                    _ => audience::add_or_replace_tags(body)?,
+                };
                 let refused = self.users.edit(app, &edits.edits).await?;
                 edits.answer(refused)
             }

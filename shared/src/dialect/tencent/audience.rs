@@ -32,22 +32,52 @@ pub struct Accounts {
 /// A PHP client sends the ten numbers 0, 1, 2 … as an array. A number beyond them and a name that is no text are 90033.
 pub fn set_attribute_names(bytes: &[u8]) -> Result<BTreeMap<AttributeSlot, String>, Error> {
     let json = body::parse(bytes, Code::Json)?;
-    let list = Field::root(&json).required("AttrNames", Code::Json)?;
-    let named: Vec<(String, Field<'_>)> = if list.value.is_array() {
-        let items = list.items(Code::Json)?.into_iter().enumerate();
-        items.map(|(number, name)| (number.to_string(), name)).collect()
-    } else {
-        list.members(Code::Json)?.into_iter().map(|(number, name)| (number.to_owned(), name)).collect()
-    };
+    attribute_names_of(&Field::root(&json))
+}
+
+/// `set_attr_name` of the newer service. Its `AttrTypes` says of each number whose attribute it is: 0, that of accounts, is
+/// what there is. 1, that of devices by their registration ids, is refused: there is no user of that kind here.
+pub fn set_typed_attribute_names(bytes: &[u8]) -> Result<BTreeMap<AttributeSlot, String>, Error> {
+    let json = body::parse(bytes, Code::Json)?;
+    let request = Field::root(&json);
+    let names = attribute_names_of(&request)?;
+    if let Some(types) = request.member("AttrTypes") {
+        for (_, kind) in by_slot(&types, Code::Attribute)? {
+            match kind.value.as_u64() {
+                Some(0) => {}
+                Some(1) => {
+                    return Err(kind.error(Code::Attribute, "must be 0: registration ids have no attributes here"));
+                }
+                _ => return Err(kind.error(Code::Attribute, "must be 0")),
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn attribute_names_of(request: &Field<'_>) -> Result<BTreeMap<AttributeSlot, String>, Error> {
+    let list = request.required("AttrNames", Code::Json)?;
+    let named = by_slot(&list, Code::Json)?;
     if named.is_empty() {
         return Err(list.error(Code::Json, "must not be empty"));
     }
-    let name = |(number, name): (String, Field<'_>)| {
-        let slot = AttributeSlot::all().find(|slot| slot.to_string() == number);
-        let slot = slot.ok_or_else(|| name.error(Code::Attribute, "is none of the attributes 0 to 9"))?;
-        Ok((slot, name.text(Code::Attribute)?.to_owned()))
+    named.into_iter().map(|(slot, name)| Ok((slot, name.text(Code::Attribute)?.to_owned()))).collect()
+}
+
+/// What an object, or an array, says of attributes by their numbers.
+fn by_slot<'a>(list: &Field<'a>, not_a_list: Code) -> Result<Vec<(AttributeSlot, Field<'a>)>, Error> {
+    let named: Vec<(String, Field<'_>)> = if list.value.is_array() {
+        let items = list.items(not_a_list)?.into_iter().enumerate();
+        items.map(|(number, value)| (number.to_string(), value)).collect()
+    } else {
+        list.members(not_a_list)?.into_iter().map(|(number, value)| (number.to_owned(), value)).collect()
     };
-    named.into_iter().map(name).collect()
+    let slot = |(number, value): (String, Field<'a>)| {
+        let slot = AttributeSlot::all().find(|slot| slot.to_string() == number);
+        slot.map(|slot| (slot, value.clone()))
+            .ok_or_else(|| value.error(Code::Attribute, "is none of the attributes 0 to 9"))
+    };
+    named.into_iter().map(slot).collect()
 }
 
 /// The answer to `im_set_attr_name`.
@@ -93,6 +123,16 @@ pub fn add_tags(bytes: &[u8]) -> Result<Edits, Error> {
     edits(bytes, ["UserTags", "Tags"], |entry| Ok(Edit::AddTags(tags(entry, limits::TAGS_PER_REQUEST)?)))
 }
 
+/// `add_tag` of the newer service: the same, or with `Replace` 1 up to a hundred tags in place of all that each account has.
+/// No tags then take away all.
+pub fn add_or_replace_tags(bytes: &[u8]) -> Result<Edits, Error> {
+    let json = body::parse(bytes, Code::Json)?;
+    if !Field::root(&json).flag("Replace", Code::Json)? {
+        return add_tags(bytes);
+    }
+    edits(bytes, ["UserTags", "Tags"], |entry| Ok(Edit::ReplaceTags(tags(entry, limits::TAGS_PER_USER)?)))
+}
+
 /// `im_remove_tag`: tags that each account is to have no more. As many may be named as an account may have.
 pub fn remove_tags(bytes: &[u8]) -> Result<Edits, Error> {
     edits(bytes, ["UserTags", "Tags"], |entry| Ok(Edit::RemoveTags(tags(entry, limits::TAGS_PER_USER)?)))
@@ -108,19 +148,7 @@ pub fn remove_all_tags(bytes: &[u8]) -> Result<Edits, Error> {
 pub fn accounts(bytes: &[u8]) -> Result<Accounts, Error> {
     let json = body::parse(bytes, Code::Json)?;
     let list = Field::root(&json).required("To_Account", Code::ToAccount)?;
-    let mut seen = BTreeSet::new();
-    let mut accounts = Accounts { ids: Vec::new(), refused: Vec::new() };
-    for item in terms::account_list(&list, Code::ToAccount)? {
-        let name = item.text(Code::ToAccount)?;
-        if !seen.insert(name) {
-            continue;
-        }
-        match terms::account(name) {
-            Some(id) => accounts.ids.push(id),
-            None => accounts.refused.push(Refusal::unknown(name)),
-        }
-    }
-    Ok(accounts)
+    Accounts::read(&terms::account_list(&list, Code::ToAccount)?)
 }
 
 impl Edits {
@@ -140,6 +168,29 @@ impl Edits {
 }
 
 impl Accounts {
+    /// Reads names of accounts, each once.
+    pub(super) fn read(items: &[Field<'_>]) -> Result<Self, Error> {
+        let mut seen = BTreeSet::new();
+        let mut accounts = Self { ids: Vec::new(), refused: Vec::new() };
+        for item in items {
+            let name = item.text(Code::ToAccount)?;
+            if !seen.insert(name) {
+                continue;
+            }
+            match terms::account(name) {
+                Some(id) => accounts.ids.push(id),
+                None => accounts.refused.push(Refusal::unknown(name)),
+            }
+        }
+        Ok(accounts)
+    }
+
+    /// Those who do not exist, as a lookup found.
+    pub fn refusals(&self, users: &HashMap<UserId, User>) -> Vec<Refusal> {
+        let unknown = self.ids.iter().filter(|id| !users.contains_key(*id)).map(|id| Refusal::unknown(id.clone()));
+        self.refused.iter().cloned().chain(unknown).collect()
+    }
+
     /// The answer to `im_get_attr`: each known account with its attributes, by name.
     pub fn attributes(self, users: &HashMap<UserId, User>, names: &AttributeNames) -> Reply {
         self.answer("UserAttrs", users, |user| {
@@ -156,15 +207,8 @@ impl Accounts {
     }
 
     fn answer(self, member: &str, users: &HashMap<UserId, User>, tell: impl Fn(&User) -> Value) -> Reply {
-        let mut refused = self.refused;
-        let mut told = Vec::new();
-        for id in self.ids {
-            match users.get(&id) {
-                Some(user) => told.push(tell(user)),
-                None => refused.push(Refusal::unknown(id)),
-            }
-        }
-        Reply::ok().with(member, told).with_refusals(&refused)
+        let told: Vec<Value> = self.ids.iter().filter_map(|id| users.get(id)).map(tell).collect();
+        Reply::ok().with(member, told).with_refusals(&self.refusals(users))
     }
 }
 
@@ -341,6 +385,44 @@ mod tests {
         assert_eq!(code(remove_tags(&request(tags(101)))), 90032);
         let twice = add_tags(br#"{"Tags":[{"To_Account":"u","Tags":["a","a"]}]}"#).unwrap().edits;
         assert_eq!(twice, [(id("u"), Edit::AddTags(vec![tag("a"), tag("a")]))]);
+    }
+
+    #[test]
+    fn types_of_attributes_are_those_of_accounts() {
+        let request = |types: Value| bytes(&json!({"AttrNames": {"0": "sex", "7": "city"}, "AttrTypes": types}));
+        let expected = BTreeMap::from([(slot(0), "sex".to_owned()), (slot(7), "city".to_owned())]);
+        for types in [json!(null), json!({}), json!([]), json!([0, 0]), json!({"0": 0, "9": 0})] {
+            assert_eq!(set_typed_attribute_names(&request(types.clone())), Ok(expected.clone()), "{types}");
+        }
+        for types in
+            [json!({"0": 1}), json!({"0": 2}), json!({"0": "0"}), json!({"0": null}), json!({"10": 0}), json!("0")]
+        {
+            assert_eq!(code(set_typed_attribute_names(&request(types.clone()))), 90033, "{types}");
+            assert_eq!(set_attribute_names(&request(types)), Ok(expected.clone()), "the older call knows no types");
+        }
+        assert_eq!(code(set_typed_attribute_names(br#"{"AttrTypes":{}}"#)), 90001);
+    }
+
+    #[test]
+    fn tags_are_added_or_replaced() {
+        let tags = |count: usize| -> Vec<Tag> { (0..count).map(|n| tag(&n.to_string())).collect() };
+        let request = |replace: Value, tags: &[Tag]| {
+            bytes(&json!({"Replace": replace, "UserTags": [{"To_Account": "u", "Tags": tags}]}))
+        };
+        let read = |replace, count| add_or_replace_tags(&request(replace, &tags(count))).map(|edits| edits.edits);
+        for replace in [json!(null), json!(0)] {
+            assert_eq!(read(replace.clone(), 10), Ok(vec![(id("u"), Edit::AddTags(tags(10)))]));
+            assert_eq!(code(read(replace, 11)), 90032);
+        }
+        for count in [0, 11, 100] {
+            assert_eq!(read(json!(1), count), Ok(vec![(id("u"), Edit::ReplaceTags(tags(count)))]));
+        }
+        assert_eq!(code(read(json!(1), 101)), 90032);
+        for replace in [json!(2), json!("1"), json!(true), json!(-1)] {
+            assert_eq!(code(read(replace, 1)), 90001);
+        }
+        let older = add_tags(&request(json!(1), &tags(1))).unwrap().edits;
+        assert_eq!(older, [(id("u"), Edit::AddTags(tags(1)))], "the older call knows no Replace");
     }
 
     #[test]

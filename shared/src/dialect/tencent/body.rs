@@ -80,6 +80,16 @@ impl<'a> Field<'a> {
         self.member(name).ok_or_else(|| Error::new(code, format!("{} is missing", self.path_of(name))))
     }
 
+    /// A member that is 0 or 1; 0 if it is absent.
+    pub fn flag(&self, name: &str, code: Code) -> Result<bool, Error> {
+        let Some(field) = self.member(name) else { return Ok(false) };
+        match field.value.as_u64() {
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            _ => Err(field.error(code, "must be 0 or 1")),
+        }
+    }
+
     fn path_of(&self, member: &str) -> String {
         if self.path.is_empty() { member.to_owned() } else { format!("{}.{member}", self.path) }
     }
