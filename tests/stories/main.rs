@@ -17,6 +17,7 @@ mod requests_as_they_come;
 mod seed_page;
 mod sockets;
 mod start_and_stop;
+mod timpush;
 mod two_apps;
 mod webhooks;
 mod who_is_let_in;

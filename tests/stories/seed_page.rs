@@ -132,6 +132,8 @@ async fn populate(stack: &support::Stack) {
         let answer = stack.ok("im_open_login_svc/multiaccount_import", json!({"Accounts": accounts})).await;
         assert_eq!(answer["FailAccounts"], json!([]));
     }
+    // Whom the page has for senders: they have no devices, and are never online.
+    stack.ok("im_open_login_svc/multiaccount_import", json!({"Accounts": ["admin", "xiaoming"]})).await;
     stream::iter(everyone.chunks(100))
         .map(async |users| {
             let tags: Vec<Value> = users

@@ -230,6 +230,16 @@ impl Stack {
         accounts.of(&pushes.get(push).await.unwrap().unwrap()).await.unwrap()
     }
 
+    /// What an app has spent of its quota: its pushes of the day, and the number of its last one.
+    pub async fn spent(&self, app: &str) -> (u32, u64) {
+        let (client, tables) = self.store().await;
+        let key = |value: String| aws_sdk_dynamodb::types::AttributeValue::S(value);
+        let get = client.get_item().table_name(tables.pushes).key("pk", key(format!("{app}#quota")));
+        let item = get.key("sk", key("quota".to_owned())).send().await.unwrap().item.unwrap_or_default();
+        let number = |name: &str| item.get(name).map_or(0, |value| value.as_n().unwrap().parse().unwrap());
+        (u32::try_from(number("c")).unwrap(), number("q"))
+    }
+
     /// The stack's tables, through the SDK, as the functions see them.
     pub async fn store(&self) -> (fanfare::store::Client, fanfare::runtime::config::Tables) {
         let endpoints = self.local(Method::GET, "endpoints", None).await;

@@ -135,10 +135,16 @@ mod tests {
             accepted_at: NOW,
             audience: Audience::Everyone,
             population: 10,
-            message: Some(Message { sender: "admin".to_owned(), body: serde_json::json!([]), kept: true }),
+            message: Some(Message {
+                sender: "admin".to_owned(),
+                body: serde_json::json!([]),
+                notification: None,
+                kept: true,
+            }),
             lifetime_secs,
             notification: None,
             task_id: "task".to_owned(),
+            data_id: None,
         }
     }
 

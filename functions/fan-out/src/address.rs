@@ -111,10 +111,16 @@ pub(crate) mod tests {
             accepted_at: NOW,
             audience: Audience::Everyone,
             population: 10,
-            message: Some(Message { sender: "admin".to_owned(), body: serde_json::json!([]), kept: true }),
+            message: Some(Message {
+                sender: "admin".to_owned(),
+                body: serde_json::json!([]),
+                notification: None,
+                kept: true,
+            }),
             lifetime_secs: 60,
             notification: Some(Notification { text: "hi".to_owned(), ..Notification::default() }),
             task_id: "task".to_owned(),
+            data_id: None,
         }
     }
 

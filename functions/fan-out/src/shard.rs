@@ -119,6 +119,14 @@ impl FanOut {
         match &push.audience {
             // Needs no index and no snapshot: the population says it.
             Audience::Everyone => Ok(everyone),
+            Audience::Users(named) => {
+                let members = named.iter().filter(|user| user.shard() == shard).map(|user| user.low()).collect();
+                // The push itself says it. Only who asks for a kept one later looks for a snapshot.
+                match push.kept() {
+                    Some(_) => self.snapshots.put(push, shard, members).await.map_err(Failure::of),
+                    None => Ok(members),
+                }
+            }
             Audience::Matching(condition) => {
                 if let Some(members) = self.snapshots.get(push.id, shard).await.map_err(Failure::of)? {
                     return Ok(members);

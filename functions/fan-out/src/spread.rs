@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use fanfare::domain::{PushId, Shard};
+use fanfare::domain::PushId;
 use fanfare::queue::{Failure, FanOutTask};
 use tracing::{info, warn};
 
 use crate::FanOut;
 
 impl FanOut {
-    /// Enqueues a task for each shard that had users when the push was accepted. Once all are enqueued the push is
+    /// Enqueues a task for each shard in which the push may be for someone. Once all are enqueued the push is
     /// due no more; should this process die before, it comes again, and so do the same tasks.
     pub(crate) async fn spread(&self, id: PushId) -> Result<(), Failure> {
         let Some(push) = self.pushes.get(id).await.map_err(Failure::of)? else {
@@ -21,9 +21,8 @@ impl FanOut {
             info!(push.id = %id, app.id = %push.app, "Push `{id}` has been spread before");
             return Ok(());
         }
-        let tasks: Vec<FanOutTask> = Shard::of_population(push.population)
-            .map(|shard| FanOutTask::Shard { push: id, shard, resume: None })
-            .collect();
+        let tasks: Vec<FanOutTask> =
+            push.shards().into_iter().map(|shard| FanOutTask::Shard { push: id, shard, resume: None }).collect();
         self.queues.fan_out(&tasks, Duration::ZERO).await.map_err(Failure::of)?;
         self.due.settle(&push).await.map_err(Failure::of)?;
         info!(push.id = %id, app.id = %push.app, shards = tasks.len(), "Spread push `{id}` over {} shards", tasks.len());

@@ -3,10 +3,10 @@
 //! Authenticates, validates, spends quota and records the push in one transaction, and only then answers 200. The
 //! queue message that starts the fan-out comes after it; should it never come, `campaign` finds the push due.
 
-mod im_push;
+mod push;
 
 use ::http::{Method, Response};
-use fanfare::dialect::tencent::{Call, Code, Command, Error, Reply};
+use fanfare::dialect::tencent::{Code, Command, Error, Reply, push as tencent_push};
 use fanfare::gate::{Gate, Refused};
 use fanfare::queue::{self, Queues, Urls};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
@@ -53,18 +53,18 @@ impl PushIntake {
     }
 
     async fn handle(&self, request: &Request) -> Response<String> {
-        Reply::from(Box::pin(self.reply(request)).await).into_http()
-    }
-
-    async fn reply(&self, request: &Request) -> Result<Reply, Error> {
         let command =
             Command::of(&request.path).filter(|command| request.method == Method::POST && command.call.is_push());
-        let command = command.ok_or_else(unknown)?;
+        let reply: Reply = match command {
+            Some(command) => tencent_push::answer(command.call, Box::pin(self.reply(command, request)).await),
+            None => unknown().into(),
+        };
+        reply.into_http()
+    }
+
+    async fn reply(&self, command: &Command, request: &Request) -> Result<Reply, Error> {
         let (app, caller) = self.gate.server(command, request).await.map_err(refused)?;
-        match command.call {
-            Call::ImPush => self.im_push(&app, &caller, &request.body).await,
-            _ => Err(unknown()),
-        }
+        self.push(command, &app, &caller, &request.body).await
     }
 }
 

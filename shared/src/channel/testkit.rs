@@ -33,6 +33,7 @@ pub(super) fn a_push() -> Push {
         message: Some(Message {
             sender: "admin".to_owned(),
             body: json!([{ "MsgType": "TIMTextElem", "MsgContent": { "Text": "hi" } }]),
+            notification: None,
             kept: true,
         }),
         notification: Some(Notification {
@@ -43,6 +44,7 @@ pub(super) fn a_push() -> Push {
         }),
         lifetime_secs: 120,
         task_id: "task-1".to_owned(),
+        data_id: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Condition;
+use super::{Condition, Ordinal};
 
 /// Whom a push is for, among those who were users of the app when it was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,4 +12,6 @@ pub enum Audience {
     Everyone,
     /// The users who satisfy a condition when the push is resolved, moments after its acceptance.
     Matching(Condition),
+    /// Users whom the caller named, each once.
+    Users(Vec<Ordinal>),
 }

@@ -25,6 +25,10 @@ pub const STATUS_ACCOUNTS: usize = 500;
 /// A user who is offline counts as reachable by push for this many days after a device was last seen (Tencent,
 /// "Querying the online status of users": `PushOnline` for seven days).
 pub const PUSH_ONLINE_DAYS: i64 = 7;
+/// Accounts that a push to named users may name (Tencent, "Single push": up to 500).
+pub const TARGETS_PER_REQUEST: usize = 500;
+/// Longest `DataId` of a push, in bytes (Tencent, "Single push", error 90057).
+pub const DATA_ID_BYTES: usize = 64;
 /// Tags that a request adds to a user, and tags in `TagsOr` or `TagsAnd` (Tencent, "Adding user tags", "Push to all users").
 pub const TAGS_PER_REQUEST: usize = 10;
 /// Longest account name of Tencent's contract, in bytes (Tencent, "Importing an account").

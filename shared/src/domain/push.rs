@@ -1,8 +1,10 @@
 //! One accepted request.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, Audience, Notification, PushId, Seq, Timestamp, limits};
+use super::{AppId, Audience, Notification, PushId, Seq, Shard, Timestamp, limits};
 
 /// What an app shows in a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,6 +13,10 @@ pub struct Message {
     pub sender: String,
     /// The elements, as the caller's dialect has them. Clients of that dialect know how to show them.
     pub body: serde_json::Value,
+    /// What the app shows by itself, where the body is empty: the same as its vendor would, whether or not anything goes to
+    /// vendors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notification: Option<Notification>,
     /// Whether it is kept, until its lifetime ends, for those who are offline.
     pub kept: bool,
 }
@@ -39,9 +45,23 @@ pub struct Push {
     pub lifetime_secs: u32,
     /// The id under which the caller knows it.
     pub task_id: String,
+    /// The caller's own word for it, which comes back with what is reported of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_id: Option<String>,
 }
 
 impl Push {
+    /// The shards in which it may be for someone, in order.
+    pub fn shards(&self) -> Vec<Shard> {
+        match &self.audience {
+            // Of what is kept every shard is resolved, also to no one: a device that asks later is told so at once.
+            Audience::Users(named) if self.kept().is_none() => {
+                named.iter().map(|user| user.shard()).collect::<BTreeSet<_>>().into_iter().collect()
+            }
+            _ => Shard::of_population(self.population).collect(),
+        }
+    }
+
     /// When its lifetime ends, or `None` if it is for online users only.
     pub fn expires_at(&self) -> Option<Timestamp> {
         (self.lifetime_secs > 0).then(|| self.accepted_at.plus_secs(i64::from(self.lifetime_secs)))
@@ -61,5 +81,46 @@ impl Push {
     /// Whether it may still be sent.
     pub fn is_alive(&self, now: Timestamp) -> bool {
         now < self.deadline()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Ordinal;
+    use super::*;
+
+    fn a_push(audience: Audience, kept: bool) -> Push {
+        Push {
+            id: PushId::from_u128(1),
+            app: AppId::try_from("app").unwrap(),
+            seq: Some(Seq(1)),
+            accepted_at: Timestamp::from_secs(1_700_000_000),
+            audience,
+            population: 4 * Shard::SIZE,
+            message: Some(Message { sender: "a".to_owned(), body: serde_json::json!([]), notification: None, kept }),
+            notification: None,
+            lifetime_secs: 60,
+            task_id: "task".to_owned(),
+            data_id: None,
+        }
+    }
+
+    #[test]
+    fn named_users_cost_their_own_shards_and_no_other() {
+        let named = || Audience::Users([3 * Shard::SIZE, 7, 9].map(Ordinal).to_vec());
+        let all = [Shard(0), Shard(1), Shard(2), Shard(3)];
+        assert_eq!(a_push(named(), false).shards(), [Shard(0), Shard(3)]);
+        assert_eq!(a_push(named(), true).shards(), all);
+        assert_eq!(a_push(Audience::Everyone, false).shards(), all);
+    }
+
+    #[test]
+    fn only_a_numbered_message_that_has_a_lifetime_is_kept() {
+        let push = a_push(Audience::Everyone, true);
+        assert_eq!(push.kept(), Some((Seq(1), push.accepted_at.plus_secs(60))));
+        assert_eq!(Push { seq: None, ..push.clone() }.kept(), None);
+        assert_eq!(Push { lifetime_secs: 0, ..push.clone() }.kept(), None);
+        assert_eq!(Push { message: None, ..push }.kept(), None);
+        assert_eq!(a_push(Audience::Everyone, false).kept(), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Channel, Push, Shard, Tally};
+use crate::domain::{Channel, Push, Tally};
 
 use super::{BatchKey, Cuts, LedgerStore, Readdressed, Record, SnapshotStore, StoreError};
 
@@ -33,7 +33,7 @@ impl AccountStore {
     /// The account of a push, by channel. Two Queries and a read a shard.
     pub async fn of(&self, push: &Push) -> Result<BTreeMap<Channel, Account>, StoreError> {
         let mut accounts = BTreeMap::new();
-        for shard in Shard::of_population(push.population) {
+        for shard in push.shards() {
             // What a batch was for is read before what came of it: a batch that ends in between is pending still.
             let Some(cuts) = self.snapshots.cuts(push.id, shard).await? else { continue };
             let readdressed = self.ledger.readdressed(push.id, shard).await?;
@@ -95,7 +95,7 @@ fn add_shard(
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::PushId;
+    use crate::domain::{PushId, Shard};
     use crate::store::Done;
 
     use super::*;

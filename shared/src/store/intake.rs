@@ -82,20 +82,51 @@ impl IntakeStore {
             let before = find(&quota_key).map_or_else(Spent::default, read_spent);
             let after = before.spend(intake.quotas, intake.now)?;
             let push = push(after.seq);
+            // Whoever accepted the same request since this one read has spent quota too: that condition catches it.
             let mut writes = vec![
                 self.write_spent(&quota_key, before, after)?,
-                self.write_dedup(&dedup_key, intake, &push)?,
+                self.write_dedup(&dedup_key, intake, &push, None)?,
                 pushes::write(&self.table, &push)?,
                 due::write(&self.table, &push)?,
             ];
             writes.extend(offline::keep(&self.table, &push)?);
-            match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-                Ok(_) => return Ok(Accepted::New(Box::new(push))),
-                Err(error) if transaction_lost(&error) => backoff(round).await,
-                Err(error) => return Err(StoreError::from(error).into()),
+            if self.transact(writes).await? {
+                return Ok(Accepted::New(Box::new(push)));
             }
+            backoff(round).await;
         }
         Err(StoreError::Contended(ROUNDS).into())
+    }
+
+    /// Accepts a request that spends no quota and whose push has no number: it meets no other of the app. It cannot be
+    /// kept, because what is kept is found by its number.
+    pub async fn accept_unnumbered(&self, intake: &Intake<'_>, push: Push) -> Result<Accepted, StoreError> {
+        let dedup_key = keys::dedup(intake.app, intake.dedup_key, &hex(intake.fingerprint));
+        for round in 0..ROUNDS {
+            let before = item::get(&self.client, &self.table, &dedup_key).await?;
+            if let Some(repeat) = before.as_ref().and_then(|item| read_repeat(item, intake)) {
+                return Ok(repeat);
+            }
+            let writes = vec![
+                self.write_dedup(&dedup_key, intake, &push, Some(intake.now))?,
+                pushes::write(&self.table, &push)?,
+                due::write(&self.table, &push)?,
+            ];
+            if self.transact(writes).await? {
+                return Ok(Accepted::New(Box::new(push)));
+            }
+            backoff(round).await;
+        }
+        Err(StoreError::Contended(ROUNDS))
+    }
+
+    /// Writes all or nothing. Says whether it was all: if not, someone else came first.
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if transaction_lost(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn write_spent(&self, key: &Key, before: Spent, after: Spent) -> Result<TransactWriteItem, StoreError> {
@@ -114,17 +145,28 @@ impl IntakeStore {
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    fn write_dedup(&self, key: &Key, intake: &Intake<'_>, push: &Push) -> Result<TransactWriteItem, StoreError> {
+    /// Makes the request known. With a time, only if none is known whose window still lasts then.
+    fn write_dedup(
+        &self,
+        key: &Key,
+        intake: &Intake<'_>,
+        push: &Push,
+        unless_at: Option<Timestamp>,
+    ) -> Result<TransactWriteItem, StoreError> {
         let mut item = key.item();
         item.extend([
             ("i".to_owned(), s(push.id.to_string())),
             ("t".to_owned(), s(push.task_id.clone())),
             ("expires_at".to_owned(), n(intake.now.secs() + i64::from(intake.quotas.dedup_secs))),
         ]);
-        // Unconditional: whoever accepted the same request since this one read has spent quota too, and that
-        // condition catches it.
-        let put = Put::builder().table_name(&self.table).set_item(Some(item)).build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        let put = match unless_at {
+            None => put,
+            Some(now) => put
+                .condition_expression("attribute_not_exists(pk) OR expires_at <= :now")
+                .expression_attribute_values(":now", n(now.secs())),
+        };
+        Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn keep(table: &str, push: &Push) -> Result<Option<TransactWriteItem>
     ]);
     match push.audience {
         Audience::Everyone => {}
-        Audience::Matching(_) => {
+        Audience::Matching(_) | Audience::Users(_) => {
             item.insert("c".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(true));
         }
     }

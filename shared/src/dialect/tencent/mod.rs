@@ -18,11 +18,12 @@ pub mod push;
 mod reply;
 pub mod task_id;
 mod terms;
+mod timpush;
 pub mod usersig;
 pub mod webhook;
 
 pub use command::{Call, Command};
 pub use criteria::Criteria;
 pub use error::{Code, Error};
-pub use push::PushRequest;
+pub use push::{PushRequest, Recipients};
 pub use reply::{Refusal, Reply};

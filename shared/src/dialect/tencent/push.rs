@@ -1,12 +1,14 @@
-//! `im_push`: one message to everyone, or to the users whose tags or attributes match.
+//! `im_push`: one message to everyone, or to the users whose tags or attributes match; and what the three calls that
+//! push have in common.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::audience::Accounts;
 use super::body::{self, Field};
 use super::offline::BadgeMode;
-use super::{Code, Criteria, Error, Reply, elements, offline, terms};
-use crate::domain::{App, AttributeNames, Audience, Notification, Quotas, limits};
+use super::{Call, Code, Criteria, Error, Refusal, Reply, elements, offline, terms, timpush};
+use crate::domain::{App, Notification, Quotas, UserId, limits};
 
 /// What a push asks for, checked as far as the request alone allows.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,68 +16,137 @@ pub struct PushRequest {
     /// `MsgRandom`.
     pub random: u32,
     /// `From_Account`: whom receivers see as the sender. `None`: the administrator who calls.
-    pub sender: Option<String>,
-    /// `MsgLifeTime`: how long the message is kept for those who are offline, in seconds. 0: for online users only.
-    pub lifetime_secs: u32,
-    /// `Condition`. `None`: everyone.
-    pub condition: Option<Criteria>,
-    /// `MsgBody`, as it was given.
+    pub sender: Option<UserId>,
+    /// Whom it is for.
+    pub recipients: Recipients,
+    /// What it says.
+    pub content: Content,
+    /// `DataId`: the caller's own word for it.
+    pub data_id: Option<String>,
+    fingerprint: [u8; 32],
+}
+
+/// Whom a push is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recipients {
+    /// All users of the app.
+    Everyone,
+    /// Those who meet its `Condition`.
+    Matching(Criteria),
+    /// Those named in its `To_Account`.
+    Named(Accounts),
+}
+
+/// What a push says, and for how long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Content {
+    /// `MsgBody`, as it was given; an empty list where the call has none.
     pub body: Value,
+    /// What apps are to show by themselves, where there is no `MsgBody`.
+    pub shown: Option<Notification>,
     /// What the vendors show; `None` if nothing is to go to them.
     pub notification: Option<Notification>,
-    fingerprint: [u8; 32],
+    /// Whether the message is kept, in its lifetime, for those who are offline.
+    pub kept: bool,
+    /// For how long any of it may be sent, in seconds. 0: for those who are online now.
+    pub lifetime_secs: u32,
+}
+
+/// What a call asks for, but for what all of them have.
+pub(super) struct Asked {
+    pub random: u32,
+    pub sender: Option<UserId>,
+    pub recipients: Recipients,
+    pub content: Content,
+    pub data_id: Option<String>,
 }
 
 impl PushRequest {
     /// Reads the body of a call: JSON, then whether the app may push at all, then the fields.
-    pub fn parse(bytes: &[u8], app: &App) -> Result<Self, Error> {
+    pub fn parse(call: Call, bytes: &[u8], app: &App) -> Result<Self, Error> {
         let json = body::parse(bytes, Code::Json)?;
         if !app.tencent.as_ref().is_some_and(|tencent| tencent.push_enabled) {
             return Err(Error::new(Code::PushNotEnabled, "pushing to all users is not switched on for this app"));
         }
-        Self::read(&json, &app.quotas)
+        let request = Field::root(&json);
+        let canonical = canonical(&json);
+        not_too_long(call, &request, &canonical, &app.quotas)?;
+        let Asked { random, sender, recipients, content, data_id } = match call {
+            Call::Push => timpush::push(&request, &app.quotas)?,
+            Call::Batch => timpush::batch(&request, &app.quotas)?,
+            _ => im_push(&request)?,
+        };
+        Ok(Self { random, sender, recipients, content, data_id, fingerprint: Sha256::digest(&canonical).into() })
     }
 
-    /// Whom it is for, once the app's attribute names are known.
-    pub fn audience(&self, names: &AttributeNames) -> Result<Audience, Error> {
-        self.condition.as_ref().map_or(Ok(Audience::Everyone), |criteria| criteria.audience(names))
-    }
-
-    /// The same for the same request, whatever the order of its members and the white space between them: by this and
-    /// `random` a repetition is known. Who called is not in it.
+    /// The same for the same request, whatever the order of its members and the white space between them: by this, its
+    /// call and `random` a repetition is known. Who called is not in it.
     pub fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
     }
+}
 
-    fn read(json: &Value, quotas: &Quotas) -> Result<Self, Error> {
-        let request = Field::root(json);
-        let canonical = canonical(json);
-        if canonical.len() > quotas.message_bytes {
-            let info = format!("the message is longer than {} bytes", quotas.message_bytes);
-            return Err(Error::new(Code::MessageTooLong, info));
-        }
-        let random = random(&request)?;
-        let body = request.required("MsgBody", Code::MsgBody)?;
-        let elements = elements::read(&body)?;
-        let lifetime_secs = lifetime_secs(&request)?;
-        let sender = sender(&request)?;
-        let condition = request.member("Condition").as_ref().map(Criteria::read).transpose()?;
-        let info = request.member("OfflinePushInfo");
-        let notification = offline::notification(info.as_ref(), &elements, lifetime_secs == 0, BadgeMode::Count)?;
-        let fingerprint = Sha256::digest(&canonical).into();
-        Ok(Self { random, sender, lifetime_secs, condition, body: body.value.clone(), notification, fingerprint })
+/// The answer to a push that was accepted, and the accounts that it cannot be for.
+pub fn accepted(task_id: &str, refused: &[Refusal]) -> Reply {
+    Reply::ok().with("TaskId", task_id).with_refusals(refused)
+}
+
+/// The answer to a push to named users of whom none exists. It is none: nothing was accepted.
+///
+/// The page says that the call fails if it fails for all, and gives no number for this: it is that of each account.
+pub fn for_no_one(refused: &[Refusal]) -> Reply {
+    Reply::from(Error::new(Code::UnknownAccount, "none of the accounts in To_Account exists")).with_refusals(refused)
+}
+
+/// What comes of a call, with the empty `TaskId` that the page of `batch` shows in a failure.
+pub fn answer(call: Call, result: Result<Reply, Error>) -> Reply {
+    let reply = Reply::from(result);
+    if call == Call::Batch && reply.error().is_some() { reply.with("TaskId", "") } else { reply }
+}
+
+/// A sender who is no account of the app.
+pub fn unknown_sender() -> Error {
+    Error::new(
+        Code::AccountNotFound,
+        "From_Account does not exist: it is neither an account of the app nor an administrator",
+    )
+}
+
+fn im_push(request: &Field<'_>) -> Result<Asked, Error> {
+    let random = random(request)?;
+    let body = request.required("MsgBody", Code::MsgBody)?;
+    let elements = elements::read(&body)?;
+    let lifetime_secs = lifetime_secs(request)?;
+    let sender = sender(request)?;
+    let criteria = request.member("Condition").as_ref().map(Criteria::read).transpose()?;
+    let info = request.member("OfflinePushInfo");
+    let notification = offline::notification(info.as_ref(), &elements, lifetime_secs == 0, BadgeMode::Count)?;
+    let kept = lifetime_secs > 0;
+    let content = Content { body: body.value.clone(), shown: None, notification, kept, lifetime_secs };
+    let recipients = criteria.map_or(Recipients::Everyone, Recipients::Matching);
+    Ok(Asked { random, sender, recipients, content, data_id: None })
+}
+
+/// The message must fit. What is measured is the request; the names of up to 500 accounts are no part of a message.
+fn not_too_long(call: Call, request: &Field<'_>, whole: &str, quotas: &Quotas) -> Result<(), Error> {
+    let named = match call {
+        Call::Batch => request.member("To_Account").map_or(0, |list| canonical(list.value).len()),
+        _ => 0,
+    };
+    if whole.len() - named > quotas.message_bytes {
+        let info = format!("the message is longer than {} bytes", quotas.message_bytes);
+        return Err(Error::new(Code::MessageTooLong, info));
     }
+    Ok(())
 }
 
-/// The answer to a push that was accepted.
-pub fn accepted(task_id: &str) -> Reply {
-    Reply::ok().with("TaskId", task_id)
-}
-
-fn random(request: &Field<'_>) -> Result<u32, Error> {
+pub(super) fn random(request: &Field<'_>) -> Result<u32, Error> {
     let field = request.required("MsgRandom", Code::MsgRandom)?;
-    let number = field.value.as_u64().and_then(|number| u32::try_from(number).ok());
-    number.ok_or_else(|| field.error(Code::MsgRandom, "must be a 32-bit unsigned integer"))
+    as_u32(&field).ok_or_else(|| field.error(Code::MsgRandom, "must be a 32-bit unsigned integer"))
+}
+
+pub(super) fn as_u32(field: &Field<'_>) -> Option<u32> {
+    field.value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
 fn lifetime_secs(request: &Field<'_>) -> Result<u32, Error> {
@@ -88,13 +159,14 @@ fn lifetime_secs(request: &Field<'_>) -> Result<u32, Error> {
 }
 
 /// An empty sender is none: clients that know no absent texts send it so.
-fn sender(request: &Field<'_>) -> Result<Option<String>, Error> {
+pub(super) fn sender(request: &Field<'_>) -> Result<Option<UserId>, Error> {
     let Some(field) = request.member("From_Account") else { return Ok(None) };
-    let name = field.text(Code::FromAccount)?;
-    if !name.is_empty() && terms::account(name).is_none() {
-        return Err(field.error(Code::FromAccount, "can be no account: they have up to 32 printable ASCII characters"));
+    match field.text(Code::FromAccount)? {
+        "" => Ok(None),
+        name => terms::account(name).map(Some).ok_or_else(|| {
+            field.error(Code::FromAccount, "can be no account: they have up to 32 printable ASCII characters")
+        }),
     }
-    Ok((!name.is_empty()).then(|| name.to_owned()))
 }
 
 /// The request's JSON in one spelling: no white space, members sorted, none that is `null`.
@@ -120,6 +192,8 @@ mod tests {
     use super::*;
     use crate::domain::Tag;
 
+    const CALLS: [Call; 3] = [Call::ImPush, Call::Push, Call::Batch];
+
     fn app(push_enabled: bool) -> App {
         let tencent = json!({"sdk_app_id": 1, "secret_key": "k", "admins": [], "push_enabled": push_enabled});
         serde_json::from_value(json!({"id": "a", "tencent": tencent})).unwrap()
@@ -136,7 +210,7 @@ mod tests {
     }
 
     fn parse(request: &Value) -> Result<PushRequest, Error> {
-        PushRequest::parse(request.to_string().as_bytes(), &app(true))
+        PushRequest::parse(Call::ImPush, request.to_string().as_bytes(), &app(true))
     }
 
     #[test]
@@ -148,12 +222,15 @@ mod tests {
         sample["OfflinePushInfo"] = json!({"PushFlag": 0, "Desc": "Content to push offline", "Ext": "Passthrough content",
             "AndroidInfo": {"Sound": "android.mp3"}, "ApnsInfo": {"Sound": "apns.mp3", "BadgeMode": 1, "Title": "t"}});
         let push = parse(&sample).unwrap();
-        assert_eq!((push.random, push.sender.as_deref(), push.lifetime_secs), (56_512, Some("xiaoming"), 120));
-        assert_eq!(push.body, request()["MsgBody"]);
+        let sender = UserId::try_from("xiaoming").unwrap();
+        assert_eq!((push.random, push.sender, push.data_id), (56_512, Some(sender), None));
+        let Content { body, shown, notification, kept, lifetime_secs } = push.content;
+        assert_eq!((body, shown, kept, lifetime_secs), (request()["MsgBody"].clone(), None, true, 120));
         let tag = |name: &str| Tag::try_from(name.to_owned()).unwrap();
         let all = vec![tag("Stock A"), tag("Stock B")];
-        assert_eq!(push.condition, Some(Criteria::Tags { any: vec![], all }));
-        let notification = push.notification.unwrap();
+        let criteria = Criteria::Tags { any: vec![], all, not: vec![] };
+        assert_eq!(push.recipients, Recipients::Matching(criteria));
+        let notification = notification.unwrap();
         assert_eq!((notification.title, notification.text.as_str()), (None, "Content to push offline"));
         assert_eq!(notification.ext.as_deref(), Some("Passthrough content"));
     }
@@ -165,8 +242,9 @@ mod tests {
             request[absent] = Value::Null;
         }
         let push = parse(&request).unwrap();
-        assert_eq!(push.audience(&AttributeNames::default()), Ok(Audience::Everyone));
-        assert_eq!((push.sender, push.lifetime_secs, push.notification), (None, 0, None));
+        assert_eq!(push.recipients, Recipients::Everyone);
+        assert_eq!((push.sender, push.content.lifetime_secs, push.content.kept), (None, 0, false));
+        assert_eq!(push.content.notification, None);
     }
 
     #[test]
@@ -175,7 +253,7 @@ mod tests {
             assert_eq!(parse(&with("MsgRandom", random.into())).unwrap().random, random);
         }
         for lifetime in [0, 604_800] {
-            assert_eq!(parse(&with("MsgLifeTime", lifetime.into())).unwrap().lifetime_secs, lifetime);
+            assert_eq!(parse(&with("MsgLifeTime", lifetime.into())).unwrap().content.lifetime_secs, lifetime);
         }
         assert_eq!(parse(&with("From_Account", "".into())).unwrap().sender, None);
         assert!(parse(&with("From_Account", "x".repeat(32).into())).is_ok());
@@ -212,7 +290,7 @@ mod tests {
 
     #[test]
     fn json_comes_before_the_feature_and_the_feature_before_the_fields() {
-        let code = |bytes: &[u8]| PushRequest::parse(bytes, &app(false)).unwrap_err().code.number();
+        let code = |bytes: &[u8]| PushRequest::parse(Call::ImPush, bytes, &app(false)).unwrap_err().code.number();
         assert_eq!(code(b"{"), 90001);
         assert_eq!(code(b"{}"), 90045);
         assert_eq!(parse(&json!({})).unwrap_err().code.number(), 90005);
@@ -223,13 +301,14 @@ mod tests {
         let text = |length: usize| json!({"MsgRandom": 1, "MsgBody": [{"MsgType": "TIMTextElem", "MsgContent": {"Text": "x".repeat(length)}}]});
         let room = limits::MESSAGE_BYTES - text(0).to_string().len();
         let spread = serde_json::to_vec_pretty(&text(room)).unwrap();
-        assert!(PushRequest::parse(&spread, &app(true)).is_ok());
+        assert!(PushRequest::parse(Call::ImPush, &spread, &app(true)).is_ok());
         assert_eq!(parse(&text(room + 1)).unwrap_err().code, Code::MessageTooLong);
     }
 
     #[test]
     fn a_repetition_has_the_same_fingerprint_and_another_request_has_not() {
-        let fingerprint = |text: &str| *PushRequest::parse(text.as_bytes(), &app(true)).unwrap().fingerprint();
+        let fingerprint =
+            |text: &str| *PushRequest::parse(Call::ImPush, text.as_bytes(), &app(true)).unwrap().fingerprint();
         let once = r#"{"MsgRandom":1,"MsgBody":[{"MsgType":"TIMFaceElem","MsgContent":{"Index":1}}]}"#;
         let again = r#"{ "MsgBody":[{"MsgContent":{"Index":1,"Data":null},"MsgType":"TIMFaceElem"}],"MsgRandom":1, "Condition":null}"#;
         assert_eq!(fingerprint(once), fingerprint(again));
@@ -245,9 +324,20 @@ mod tests {
     #[test]
     fn acceptance_is_answered_with_the_task() {
         assert_eq!(
-            accepted("1_2_3_4").to_json(),
+            accepted("1_2_3_4", &[]).to_json(),
             json!({"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0, "TaskId": "1_2_3_4"})
         );
+    }
+
+    #[test]
+    fn a_failed_batch_has_an_empty_task_and_the_others_have_none() {
+        let failed = || Error::new(Code::Json, "no");
+        assert_eq!(answer(Call::Batch, Err(failed())).to_json()["TaskId"], "");
+        assert_eq!(answer(Call::Push, Err(failed())).to_json().get("TaskId"), None);
+        assert_eq!(answer(Call::Batch, Ok(accepted("x", &[]))).to_json()["TaskId"], "x");
+        let no_one = answer(Call::Batch, Ok(for_no_one(&[Refusal::unknown("nobody")]))).to_json();
+        assert_eq!((&no_one["ActionStatus"], &no_one["ErrorCode"]), (&json!("FAIL"), &json!(70107)));
+        assert_eq!((&no_one["TaskId"], &no_one["ErrorList"][0]["To_Account"]), (&json!(""), &json!("nobody")));
     }
 
     fn values() -> impl Strategy<Value = Value> {
@@ -271,19 +361,23 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(PushRequest::parse(&bytes, &app(true)).is_err());
+            for call in CALLS {
+                prop_assert!(PushRequest::parse(call, &bytes, &app(true)).is_err());
+            }
         }
 
         #[test]
         fn any_fields_are_read_or_refused_with_a_sentence(
-            fields in prop::collection::btree_map("MsgRandom|MsgBody|MsgLifeTime|From_Account|Condition|OfflinePushInfo", values(), 0..3),
+            fields in prop::collection::btree_map("MsgRandom|MsgBody|MsgLifeTime|From_Account|Condition|OfflinePushInfo|OnlineOnlyFlag|DataId|To_Account", values(), 0..4),
         ) {
             let mut request = request();
             for (name, value) in fields {
                 request[name] = value;
             }
-            if let Err(error) = parse(&request) {
-                prop_assert!(!error.info.is_empty());
+            for call in CALLS {
+                if let Err(error) = PushRequest::parse(call, request.to_string().as_bytes(), &app(true)) {
+                    prop_assert!(!error.info.is_empty());
+                }
             }
         }
     }

@@ -187,7 +187,7 @@ impl<'a> Event<'a> {
             event_type: if event.channel == Channel::Ws { 2 } else { 1 },
             task_id: &event.push.task_id,
             // A push has none of its own: the calls that can name one are not there yet.
-            data_id: "",
+            data_id: event.push.data_id.as_deref().unwrap_or_default(),
             task_time: event.push.accepted_at.secs(),
             event_time: event.at.secs(),
             to_account: event.user.as_str(),
@@ -243,6 +243,7 @@ mod tests {
             lifetime_secs: 60,
             notification: None,
             task_id: "1_2_3_4".to_owned(),
+            data_id: Some("sale".to_owned()),
         }
     }
 
@@ -260,7 +261,7 @@ mod tests {
             event(Channel::Ws, Stage::Reached),
         ]);
         assert_eq!((call.command, call.platform, call.client_ip.as_str()), ("Push.AllMemberPush", "RESTAPI", ""));
-        insta::assert_snapshot!(call.body, @r#"{"Events":[{"CallbackCommand":"Push.AllMemberPush","EventType":1,"TaskId":"1_2_3_4","DataId":"","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":1,"DeviceType":1,"PushStage":1,"ErrCode":0,"ErrInfo":"OK"},{"CallbackCommand":"Push.AllMemberPush","EventType":1,"TaskId":"1_2_3_4","DataId":"","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":4,"DeviceType":4,"PushStage":1,"ErrCode":1,"ErrInfo":"invalid_token"},{"CallbackCommand":"Push.AllMemberPush","EventType":2,"TaskId":"1_2_3_4","DataId":"","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":0,"DeviceType":0,"PushStage":2,"ErrCode":0,"ErrInfo":"OK"}]}"#);
+        insta::assert_snapshot!(call.body, @r#"{"Events":[{"CallbackCommand":"Push.AllMemberPush","EventType":1,"TaskId":"1_2_3_4","DataId":"sale","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":1,"DeviceType":1,"PushStage":1,"ErrCode":0,"ErrInfo":"OK"},{"CallbackCommand":"Push.AllMemberPush","EventType":1,"TaskId":"1_2_3_4","DataId":"sale","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":4,"DeviceType":4,"PushStage":1,"ErrCode":1,"ErrInfo":"invalid_token"},{"CallbackCommand":"Push.AllMemberPush","EventType":2,"TaskId":"1_2_3_4","DataId":"sale","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":0,"DeviceType":0,"PushStage":2,"ErrCode":0,"ErrInfo":"OK"}]}"#);
     }
 
     #[test]
