@@ -10,6 +10,7 @@ mod catch_up;
 mod contract;
 mod dead_devices;
 mod documented_api;
+mod every_error;
 mod notifications;
 mod order_of_checks;
 mod quota;
