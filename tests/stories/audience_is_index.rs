@@ -1,7 +1,12 @@
 //! The index equals the users: after any sequence of changes, a naive scan and the index give the same audience.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, mpsc};
 
+use aws_sdk_dynamodb::config::interceptors::BeforeSerializationInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use fanfare::domain::{
     AppId, AttributeSlot, AttributeValue, Condition, Edit, Profile, Shard, ShardSet, Tag, Term, User, UserId, limits,
 };
@@ -91,6 +96,62 @@ fn any_sequence_of_changes_leaves_the_index_equal_to_a_scan() {
             Ok(())
         })
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_on_its_way_does_not_bring_back_who_was_deleted_meanwhile() {
+    let stack = a_stack().await;
+    let (client, tables) = stack.store().await;
+    let stores = Stores::new(client.clone(), &tables.audience);
+    let app = AppId::try_from("app").unwrap();
+    let gold = Tag::try_from("gold".to_owned()).unwrap();
+    take(&stores, &app, &Step::Import(vec![0])).await;
+    let before = stored(&stores.users, &app).await.remove(0);
+
+    // It has read the account. Before it writes, another with the name is there, and of the same version.
+    let (held, is_held) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let config = client.config().to_builder().interceptor(HoldBack(Mutex::new(Some((held, released))))).build();
+    let late = Stores::new(Client::from_conf(config), &tables.audience);
+    let edit = tokio::spawn({
+        let (app, edits) = (app.clone(), vec![(0, Edit::AddTags(vec![gold.clone()]))]);
+        async move { take(&late, &app, &Step::Edit(edits)).await }
+    });
+    tokio::task::block_in_place(|| is_held.recv()).unwrap();
+    take(&stores, &app, &Step::Delete(vec![0])).await;
+    take(&stores, &app, &Step::Import(vec![0])).await;
+    release.send(()).unwrap();
+    edit.await.unwrap();
+
+    let after = stored(&stores.users, &app).await.remove(0);
+    assert!(after.ordinal > before.ordinal, "{:?} after {:?}", after.ordinal, before.ordinal);
+    assert_eq!(after.tags, std::slice::from_ref(&gold), "it was done to who has the name now");
+    let members = IndexStore::new(client, &tables.audience).members(&app, &Term::Tag(gold), Shard(0)).await.unwrap();
+    assert_eq!(members, ShardSet::from_iter([after.ordinal.low()]));
+}
+
+/// Holds the first transaction of a client back, once it has told so, until it is released.
+#[derive(Debug)]
+struct HoldBack(Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>);
+
+impl Intercept for HoldBack {
+    fn name(&self) -> &'static str {
+        "hold back"
+    }
+
+    fn read_before_execution(
+        &self,
+        context: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if context.input().downcast_ref::<TransactWriteItemsInput>().is_some()
+            && let Some((held, released)) = self.0.lock().unwrap().take()
+        {
+            held.send(())?;
+            tokio::task::block_in_place(|| released.recv())?;
+        }
+        Ok(())
+    }
 }
 
 async fn take(stores: &Stores, app: &AppId, step: &Step) {
