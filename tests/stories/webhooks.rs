@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fanfare::dialect::tencent::usersig;
 use fanfare::domain::{App, AppId, SocketChange, StateChange, Timestamp, UserId};
 use fanfare::queue::{News, WebhookTask, Webhooks};
 use fanfare::store::AppStore;
@@ -11,7 +10,7 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::{SDK_APP_ID, Socket, Stack};
+use support::{SDK_APP_ID, Stack};
 
 use crate::{a_stack, text};
 
@@ -153,7 +152,7 @@ async fn an_app_hears_only_of_what_it_wants() {
 #[tokio::test]
 async fn a_dead_server_holds_up_no_delivery_and_no_other_apps_webhook() {
     let stack = &a_stack_with_a_webhook().await;
-    let two = SecondApp::of(stack).await;
+    a_second_app(stack).await;
     let users: Vec<usize> = (0..300).collect();
     for users in users.chunks(20) {
         let token = |n: usize| format!("{n:064x}");
@@ -166,21 +165,20 @@ async fn a_dead_server_holds_up_no_delivery_and_no_other_apps_webhook() {
 
     let push = json!({"MsgRandom": 1, "MsgLifeTime": 86_400, "MsgBody": text("hi")});
     let answer = stack.ok("all_member_push/im_push", push).await;
-    let _sockets = online(stack, 30).await;
+    // Far more than the workers there are can call at a time.
+    come(stack, "1400000000", 500).await;
+    come(stack, "two", 1).await;
     stack.until("all phones are reached", async || stack.delivered("apns").await.len() == 300).await;
-    let _zoe = Socket::open(&two.socket_url(stack, "zoe")).await;
     stack.until("the other app hears", async || !states(stack, "webhook/two").await.is_empty()).await;
-
-    // The dead one still has nearly all to hear.
-    assert!(waiting(stack).await >= 10, "{}", stack.local(Method::GET, "queues", None).await);
+    // In its turn it would come behind all of them.
+    let other = number(&calls(stack, "webhook/two").await[0]);
+    assert!(other < 400, "the other app did not wait for all the vain calls: {other}");
     let closed = async || {
         let account = stack.account(answer["TaskId"].as_str().unwrap()).await;
         !account.is_empty() && account.values().all(|account| account.pending == 0)
     };
     stack.until("the push is accounted for", closed).await;
     assert_eq!(stack.delivered("apns").await.len(), 300, "each once");
-    // Let alone, it was not called for each of them again and again.
-    assert!(calls(stack, "webhook").await.len() < 200, "{}", calls(stack, "webhook").await.len());
 
     // It recovers, and hears everything; in calls of a hundred at most.
     stack.local(Method::PUT, "webhook", Some(json!({}))).await;
@@ -190,7 +188,7 @@ async fn a_dead_server_holds_up_no_delivery_and_no_other_apps_webhook() {
         let told = told(stack, "webhook").await;
         let accounts: BTreeSet<&str> = told.iter().map(|told| told.0.as_str()).collect();
         let came: BTreeSet<String> = states(stack, "webhook").await.into_iter().collect();
-        accounts.iter().filter(|account| account.starts_with("user")).count() == 300 && came.len() == 30
+        accounts.iter().filter(|account| account.starts_with("user")).count() == 300 && came.len() == 500
     };
     stack.until("it has heard of all", heard).await;
 }
@@ -198,17 +196,17 @@ async fn a_dead_server_holds_up_no_delivery_and_no_other_apps_webhook() {
 #[tokio::test]
 async fn a_slow_server_holds_up_no_other_apps_webhook() {
     let stack = &a_stack_with_a_webhook().await;
-    let two = SecondApp::of(stack).await;
+    a_second_app(stack).await;
     stack.local(Method::PUT, "webhook", Some(json!({"delay_ms": 1_200}))).await;
-    let _sockets = online(stack, 200).await;
-    let _zoe = Socket::open(&two.socket_url(stack, "zoe")).await;
+    come(stack, "1400000000", 600).await;
+    come(stack, "two", 1).await;
     stack.until("the other app hears", async || !states(stack, "webhook/two").await.is_empty()).await;
+    // In its turn it would come behind all of them.
+    let other = number(&calls(stack, "webhook/two").await[0]);
+    assert!(other < 400, "the other app did not wait for all the slow calls: {other}");
+    stack.local(Method::PUT, "webhook", Some(json!({}))).await;
     let came = async || states(stack, "webhook").await.into_iter().collect::<BTreeSet<_>>().len();
-    stack.until("the slow one has heard of all", async || came().await == 200).await;
-    let number = |call: &Value| call["number"].as_u64().unwrap();
-    let zoe = number(&calls(stack, "webhook/two").await[0]);
-    let last = calls(stack, "webhook").await.iter().map(number).max().unwrap();
-    assert!(zoe < last, "the other app came before the slow one was done: {zoe} of {last}");
+    stack.until("the slow one has heard of all", async || came().await == 600).await;
 }
 
 #[tokio::test]
@@ -261,16 +259,8 @@ async fn a_private_address_is_not_called() {
 async fn what_never_passes_becomes_a_dead_letter() {
     let stack = a_stack_with_a_webhook().await;
     stack.local(Method::PUT, "webhook", Some(json!({"status": 500}))).await;
-    let presence = StateChange {
-        user: UserId::try_from("anne").unwrap(),
-        change: SocketChange::Connected,
-        at: Timestamp::from_secs(stack.now()),
-        platform: None,
-        ip: None,
-    };
     // As it is after the waits of a quarter of an hour.
-    let app = AppId::try_from("1400000000").unwrap();
-    let task = WebhookTask { app, news: News::Presence(presence), attempt: 5, window: None };
+    let task = presence(&stack, "1400000000", "anne", 5);
     queue(&stack).await.enqueue(&[task], Duration::ZERO).await.unwrap();
     let dead = async || stack.local(Method::GET, "queues", None).await["WebhookDeadLetters"]["visible"] == 1;
     stack.until("it was called", async || calls(&stack, "webhook").await.len() == 1).await;
@@ -353,39 +343,32 @@ async fn with_webhook(stack: &Stack, change: impl FnOnce(&mut Value)) {
 }
 
 /// Another app with a server of its own.
-struct SecondApp {
-    key: String,
+async fn a_second_app(stack: &Stack) {
+    let (client, tables) = stack.store().await;
+    let app = json!({
+        "id": "two",
+        "tencent": {"sdk_app_id": 2, "secret_key": "key of two", "admins": ["administrator"]},
+        "webhook": {"url": format!("{}/_local/webhook/two", stack.base()), "allow_private": true},
+    });
+    AppStore::new(client, tables.apps).put(&serde_json::from_value(app).unwrap()).await.unwrap();
 }
 
-impl SecondApp {
-    const SDK_APP_ID: u64 = 2;
-
-    async fn of(stack: &Stack) -> Self {
-        let (client, tables) = stack.store().await;
-        let key = "key of two".to_owned();
-        let app = json!({
-            "id": "two",
-            "tencent": {"sdk_app_id": Self::SDK_APP_ID, "secret_key": key, "admins": ["administrator"]},
-            "webhook": {"url": format!("{}/_local/webhook/two", stack.base()), "allow_private": true},
-        });
-        AppStore::new(client, tables.apps).put(&serde_json::from_value(app).unwrap()).await.unwrap();
-        Self { key }
-    }
-
-    fn socket_url(&self, stack: &Stack, user: &str) -> String {
-        let signature = usersig::sign(&self.key.clone().into(), Self::SDK_APP_ID, user, stack.now(), 600, None);
-        format!("{}/ws?usersig={signature}&device_id=phone", stack.base().replacen("http", "ws", 1))
-    }
+/// That a user has come, as it is queued.
+fn presence(stack: &Stack, app: &str, user: &str, attempt: u8) -> WebhookTask {
+    let presence = StateChange {
+        user: UserId::try_from(user).unwrap(),
+        change: SocketChange::Connected,
+        at: Timestamp::from_secs(stack.now()),
+        platform: None,
+        ip: None,
+    };
+    WebhookTask { app: AppId::try_from(app).unwrap(), news: News::Presence(presence), attempt, window: None }
 }
 
-/// Sockets of so many users of the demo app.
-async fn online(stack: &Stack, users: usize) -> Vec<Socket> {
-    let users: Vec<String> = (0..users).map(|n| format!("online{n}")).collect();
-    let mut sockets = Vec::new();
-    for users in users.chunks(20) {
-        sockets.extend(join_all(users.iter().map(|user| stack.socket(user, "phone"))).await);
-    }
-    sockets
+/// So many users of an app come at once.
+async fn come(stack: &Stack, app: &str, users: usize) {
+    let tasks: Vec<_> = (0..users).map(|n| presence(stack, app, &format!("user{n}"), 0)).collect();
+    queue(stack).await.enqueue(&tasks, Duration::ZERO).await.unwrap();
 }
 
 /// The queue of webhooks.
@@ -412,6 +395,10 @@ async fn heard(stack: &Stack, server: &str) -> Vec<Value> {
     let mut calls = calls(stack, server).await;
     calls.retain(|call| call["status"] == 200 && call["error_code"] == 0);
     calls
+}
+
+fn number(call: &Value) -> u64 {
+    call["number"].as_u64().unwrap()
 }
 
 fn events(call: &Value) -> &[Value] {
