@@ -197,7 +197,7 @@ async fn a_dead_server_holds_up_no_delivery_and_no_other_apps_webhook() {
 async fn a_slow_server_holds_up_no_other_apps_webhook() {
     let stack = &a_stack_with_a_webhook().await;
     a_second_app(stack).await;
-    stack.local(Method::PUT, "webhook", Some(json!({"delay_ms": 1_200}))).await;
+    stack.local(Method::PUT, "webhook", Some(json!({"delay_ms": 1_000}))).await;
     come(stack, "1400000000", 600).await;
     come(stack, "two", 1).await;
     stack.until("the other app hears", async || !states(stack, "webhook/two").await.is_empty()).await;
