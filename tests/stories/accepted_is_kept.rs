@@ -53,14 +53,3 @@ async fn a_repeat_is_answered_as_the_first_time_and_a_hurried_push_refused() {
     stack.idle().await;
     assert_eq!(socket.hear_within(Duration::from_millis(300)).await, None);
 }
-
-#[tokio::test]
-async fn of_fifty_simultaneous_pushes_one_passes() {
-    let stack = a_stack().await;
-    let push = |random: u32| json!({"MsgRandom": random, "MsgBody": text("hi")});
-    let calls = (0..50).map(|random| stack.call("all_member_push/im_push", push(random)));
-    let codes: Vec<_> =
-        futures::future::join_all(calls).await.iter().map(|answer| answer["ErrorCode"].clone()).collect();
-    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{codes:?}");
-    assert_eq!(codes.iter().filter(|code| **code == 90024).count(), 49, "{codes:?}");
-}
