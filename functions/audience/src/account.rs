@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use fanfare::channel::ws::{CloseError, Ended};
 use fanfare::dialect::tencent::accounts;
 use fanfare::domain::{App, ConnectionId, UserId};
 use fanfare::store::Remains;
@@ -13,6 +14,8 @@ use crate::tencent::Problem;
 
 /// Accounts of one call whose remains are cleared side by side.
 const ACCOUNTS_AT_ONCE: usize = 8;
+/// Sockets of one account that are closed side by side.
+const SOCKETS_AT_ONCE: usize = 8;
 
 impl Audience {
     /// Deletes accounts. Returns those that were there: a repeat completes a deletion that died half-way, and counts it.
@@ -25,6 +28,7 @@ impl Audience {
     }
 
     async fn clear(&self, app: &App, remains: &Remains) -> Result<(), Problem> {
+        // Those that are gone are forgotten with the rest.
         self.close(&remains.connections).await?;
         Ok(self.deletions.complete(&app.id, remains).await?)
     }
@@ -38,17 +42,26 @@ impl Audience {
         self.standing.void(&app.id, id, self.clock.now()).await?;
         let contacts = self.contacts.of_users(&app.id, &[user.ordinal]).await?;
         for contact in &contacts {
-            self.close(&contact.connections).await?;
+            for connection in self.close(&contact.connections).await? {
+                // Its handshake may not be over. Forgotten, it gets no push, and is told to connect again at its first
+                // word, which its UserSig does not let it.
+                self.contacts.disconnect(&app.id, contact.ordinal, &connection).await?;
+                self.connections.delete(&connection).await?;
+            }
         }
         info!(app.id = %app.id, "Kicked an account");
         Ok(())
     }
 
-    /// Closes sockets. What is to be forgotten of them is forgotten when their end is told.
-    async fn close(&self, connections: &BTreeSet<ConnectionId>) -> Result<(), Problem> {
-        for connection in connections {
-            self.sockets.close(connection).await?;
-        }
-        Ok(())
+    /// Closes sockets: as many as can be, whatever becomes of one. What is to be forgotten of those that were open is
+    /// forgotten when their end is told. Returns those that were not.
+    async fn close(&self, connections: &BTreeSet<ConnectionId>) -> Result<Vec<ConnectionId>, Problem> {
+        let closing: Vec<_> = connections
+            .iter()
+            .map(|connection| async move { Ok((connection.clone(), self.sockets.close(connection).await?)) })
+            .collect();
+        let ended: Vec<Result<_, CloseError>> = stream::iter(closing).buffer_unordered(SOCKETS_AT_ONCE).collect().await;
+        let ended: Vec<_> = ended.into_iter().collect::<Result<_, _>>()?;
+        Ok(ended.into_iter().filter(|(_, ended)| *ended == Ended::Gone).map(|(connection, _)| connection).collect())
     }
 }

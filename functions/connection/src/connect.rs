@@ -66,7 +66,7 @@ impl ConnectionFunction {
         }
         let platform = known.map(|known| known.platform);
         let presence = StateChange { user: user.id, change: SocketChange::Connected, at: now, platform, ip };
-        self.tell_presence(&app, presence).await;
+        self.tell_arrival(&app, presence).await;
         info!(app.id = %app.id, connection.id = %id, "A device connected");
         Ok(200)
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use fanfare::channel::ws;
 use fanfare::domain::{App, AppId, PushId, Seq, SocketChange, StateChange, Timestamp, WebhookEvent, limits};
 use fanfare::queue::News;
 use fanfare::store::{Connection, Offline};
@@ -29,6 +30,13 @@ impl ConnectionFunction {
     pub(crate) async fn tell_presence(&self, app: &App, presence: StateChange) {
         if app.wants(WebhookEvent::State) {
             self.webhooks.tell(&app.id, vec![News::Presence(presence)]).await;
+        }
+    }
+
+    /// Tells that a user came. What is told during a handshake must not take longer than pushes wait for its end.
+    pub(crate) async fn tell_arrival(&self, app: &App, presence: StateChange) {
+        if tokio::time::timeout(ws::NEWBORN / 2, self.tell_presence(app, presence)).await.is_err() {
+            error!(app.id = %app.id, "The webhook of `{}` misses that a user came: the queue is slow", app.id);
         }
     }
 

@@ -18,14 +18,15 @@ use super::batch::{Batch, Complaint};
 use super::pace::Pace;
 use answer::Refusal;
 pub use payload::frame;
-pub use socket::{CloseError, PostError, Sockets};
+pub use socket::{CloseError, Ended, PostError, Sockets};
 
 /// Posts under way at a time. At 20 ms each, the account's whole limit of 10,000 a second would take twice as many; the
 /// limit is shared with every other API of the account.
 const CONCURRENCY: usize = 100;
 
-/// A connection answers "gone" until its `$connect` has returned. This much later it has.
-const NEWBORN: Duration = Duration::from_millis(200);
+/// A connection answers "gone" until its `$connect` has returned, and may be written to from a little before. This much
+/// later it has: whatever `$connect` does after it has made the connection known must take no longer.
+pub const NEWBORN: Duration = Duration::from_secs(1);
 
 /// Writes to sockets.
 pub(super) struct Sender {

@@ -24,6 +24,15 @@ pub enum PostError {
 #[error("the connection was not closed")]
 pub struct CloseError(#[source] Box<aws_sdk_apigatewaymanagement::Error>);
 
+/// What became of a connection that was to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was open, and its end will be told.
+    Closed,
+    /// There was none. It ended before, or its handshake is not over yet.
+    Gone,
+}
+
 /// Writes single frames to connections, and closes them. Tries again what may pass, as the SDK does.
 #[derive(Clone)]
 pub struct Sockets {
@@ -43,12 +52,12 @@ impl Sockets {
         post.send().await.map(drop).map_err(PostError::from)
     }
 
-    /// Closes a connection. One that is closed already is no error.
-    pub async fn close(&self, connection: &ConnectionId) -> Result<(), CloseError> {
+    /// Closes a connection.
+    pub async fn close(&self, connection: &ConnectionId) -> Result<Ended, CloseError> {
         match self.client.delete_connection().connection_id(connection.as_str()).send().await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Ended::Closed),
             Err(error) => match error.as_service_error() {
-                Some(DeleteConnectionError::GoneException(_)) => Ok(()),
+                Some(DeleteConnectionError::GoneException(_)) => Ok(Ended::Gone),
                 _ => Err(CloseError(Box::new(error.into()))),
             },
         }
