@@ -79,7 +79,8 @@ impl PushIntake {
         }
         let mut named: Vec<_> = users.values().map(|user| user.ordinal).collect();
         named.sort_unstable();
-        let population = self.users.population(app).await.map_err(internal)?;
+        // Nobody beyond the last of them is meant, so it need not be asked how many there are.
+        let population = named.last().map_or(0, |last| last.0.saturating_add(1));
         let push = draft.push(None, Audience::Users(named), population);
         let accepted = self.intake.accept_unnumbered(&draft.intake(), push).await.map_err(internal)?;
         Ok(push::accepted(&self.started(draft, accepted).await, &refused))

@@ -4,8 +4,8 @@
 //! and of servers also that an administrator calls, and how often. What is refused has changed nothing but the counters.
 //!
 //! A server's call costs two strongly consistent reads of one unit each, side by side, and one write of one unit, after
-//! them, for only who is proven is counted. A client's costs the two reads. A wrong UserSig costs one read, and one or two
-//! writes.
+//! them, for only who is proven is counted. A client's costs the two reads. A wrong UserSig costs one read and one write, and more
+//! writes only where several of one caller come in the same moment.
 
 mod origin;
 
@@ -101,9 +101,9 @@ impl Gate {
         let origin = origin(source);
         let limit = app.tencent.as_ref().map_or(0, |tencent| tencent.wrong_user_sigs_per_minute);
         let attempt = Attempt { app: &app.id, claimed, origin: &origin, limit };
-        let (locked, standing) =
-            futures::try_join!(self.attempts.is_locked(attempt, now), self.standing(app, proof.as_ref().ok()))?;
-        if locked {
+        let (before, standing) =
+            futures::try_join!(self.attempts.look(attempt, now), self.standing(app, proof.as_ref().ok()))?;
+        if before.is_locked {
             return Err(locked_out(app));
         }
         let void = |user_sig: UserSig| {
@@ -111,7 +111,7 @@ impl Gate {
         };
         let proof = proof.and_then(void);
         let wrong = proof.as_ref().is_err_and(|error| error.code.is_wrong_user_sig());
-        if wrong && !self.attempts.fail(attempt, now).await? {
+        if wrong && !self.attempts.fail(attempt, before, now).await? {
             return Err(locked_out(app));
         }
         Ok(proof?)

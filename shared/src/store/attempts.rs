@@ -29,6 +29,15 @@ pub struct Attempt<'a> {
     pub limit: u32,
 }
 
+/// What is known of a caller before its proof is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// Whether it is locked out.
+    pub is_locked: bool,
+    /// Whether there are failures to add to.
+    is_counted: bool,
+}
+
 /// Counts failed attempts.
 #[derive(Clone)]
 pub struct AttemptStore {
@@ -42,18 +51,24 @@ impl AttemptStore {
         Self { client, table: table.into() }
     }
 
-    /// Whether the caller is locked out now, strongly consistent.
-    pub async fn is_locked(&self, attempt: Attempt<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    /// What is known of a caller now, strongly consistent.
+    pub async fn look(&self, attempt: Attempt<'_>, now: Timestamp) -> Result<Record, StoreError> {
         let key = keys::attempts(attempt.app, attempt.claimed, attempt.origin);
         let item = item::get(&self.client, &self.table, &key).await?;
-        Ok(item.is_some_and(|item| is_locked(&item, attempt, now)))
+        let is_locked = item.as_ref().is_some_and(|item| is_locked(item, attempt, now));
+        let is_counted = item.and_then(|item| number(&item, "s")).is_some_and(|since| is_within_a_minute(since, now));
+        Ok(Record { is_locked, is_counted })
     }
 
-    /// Counts a failure. Says whether it still counted: the one after the last that is allowed finds the caller locked out.
-    pub async fn fail(&self, attempt: Attempt<'_>, now: Timestamp) -> Result<bool, StoreError> {
-        // Most often there are failures to add to. If it is neither the minute's first nor one of the others that are
-        // allowed, the caller is locked out, unless someone else's first came in between: hence the third.
-        Ok(self.add(attempt, now).await? || self.begin(attempt, now).await? || self.add(attempt, now).await?)
+    /// Counts a failure of a caller of whom `before` was known. Says whether it still counted: the one after the last that
+    /// is allowed finds the caller locked out.
+    pub async fn fail(&self, attempt: Attempt<'_>, before: Record, now: Timestamp) -> Result<bool, StoreError> {
+        // One write, if nobody else fails in the same moment. Otherwise the others are tried: if it is neither the
+        // minute's first nor one of those that are allowed after it, the caller is locked out.
+        if before.is_counted && self.add(attempt, now).await? {
+            return Ok(true);
+        }
+        Ok(self.begin(attempt, now).await? || self.add(attempt, now).await?)
     }
 
     async fn add(&self, attempt: Attempt<'_>, now: Timestamp) -> Result<bool, StoreError> {
@@ -94,6 +109,10 @@ async fn done(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
         Err(error) if condition_failed(&error) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+fn is_within_a_minute(since_millis: i64, now: Timestamp) -> bool {
+    since_millis > now.plus_millis(-MINUTE_MILLIS).millis()
 }
 
 fn is_locked(item: &Item, attempt: Attempt<'_>, now: Timestamp) -> bool {

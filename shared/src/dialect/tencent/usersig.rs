@@ -24,12 +24,17 @@ const DOCUMENT_BYTES: usize = 8 * 1024;
 /// Longest text that is looked at: the longest document, stored without compression.
 const TEXT_BYTES: usize = 11 * 1024;
 
+/// From here on a time is one in milliseconds: in seconds it would be the year 5138.
+const FIRST_MILLIS: i64 = 100_000_000_000;
+/// How fast a signer's clock may be, in seconds.
+const FAST_CLOCK_SECS: i64 = 300;
+
 /// What a verified UserSig says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserSig {
     /// The user.
     pub identifier: String,
-    /// When it was made.
+    /// When it was made; the epoch if it says that it was made later than now.
     pub issued_at: Timestamp,
     /// The last second in which it is valid.
     pub expires_at: Timestamp,
@@ -147,10 +152,20 @@ pub fn verify(
     }
     Ok(UserSig {
         identifier: document.identifier,
-        issued_at: Timestamp::from_secs(document.time),
+        issued_at: issued_at(document.time, now),
         expires_at: Timestamp::from_secs(last_second),
         userbuf,
     })
+}
+
+/// When a UserSig was made, by what it says of itself.
+///
+/// There are signers that write milliseconds, and such whose clock is fast; Tencent's libraries take both. A time that
+/// cannot have been yet says nothing of when it was: the UserSig is taken for one of old, so that a verdict on its user
+/// voids it.
+fn issued_at(time: i64, now: Timestamp) -> Timestamp {
+    let secs = if time > FIRST_MILLIS { time / 1_000 } else { time };
+    Timestamp::from_secs(if secs > now.secs().saturating_add(FAST_CLOCK_SECS) { 0 } else { secs })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -275,6 +290,24 @@ mod tests {
         b"\x00\x00\x07xiaojun\x53\x72\x4e\x00\x00\x00\x27\x10\x60\x4b\x5e\x00\x00\x00\x00\xff\x00\x00\x00\x00";
 
     #[test]
+    fn one_that_was_made_later_than_now_is_taken_for_one_of_old() {
+        let issued_at = |time: i64| {
+            let text = sign(&key(DEMO_KEY), DEMO_APP, "u", time, EXPIRE, None);
+            verify(&text, &key(DEMO_KEY), DEMO_APP, Some("u"), at(T)).unwrap().issued_at
+        };
+        for (time, expected) in [
+            (T - 1, T - 1),
+            (T + FAST_CLOCK_SECS, T + FAST_CLOCK_SECS),
+            (T + FAST_CLOCK_SECS + 1, 0),
+            ((T - 9) * 1_000 + 7, T - 9),
+            ((T + 9_000) * 1_000, 0),
+            (i64::MAX, 0),
+        ] {
+            assert_eq!(issued_at(time), at(expected), "{time}");
+        }
+    }
+
+    #[test]
     fn signatures_agree_with_published_ones() {
         // The first two were published with the time and the validity in milliseconds: good for the formula, wrong in use.
         let millis = (1_569_910_200_000, 15_552_000_000);
@@ -294,7 +327,8 @@ mod tests {
             assert_eq!(document_of(&text)["TLS.sig"], sig, "{identifier}");
             let read = verify(&text, &key(secret), app, Some(identifier), at(time + expire)).unwrap();
             assert_eq!(read.userbuf.as_deref(), userbuf);
-            assert_eq!((read.issued_at, read.expires_at), (at(time), at(time + expire)));
+            let secs = if time == millis.0 { time / 1_000 } else { time };
+            assert_eq!((read.issued_at, read.expires_at), (at(secs), at(time + expire)));
         }
     }
 
