@@ -18,6 +18,9 @@ pub const MESSAGE_BYTES: usize = 12 * 1024;
 /// Longest request body that is read, in bytes: about ten times what the fullest request needs (ours), so that nobody
 /// fills a function's memory with brackets.
 pub const REQUEST_BYTES: usize = 1024 * 1024;
+/// Most levels of lists and objects in a request body (ours). What a push stores and sends of it stands a few levels deeper
+/// there, and a JSON parser reads no more than some hundred: ours 127.
+pub const REQUEST_LEVELS: usize = 64;
 /// Accounts that a request of Tencent's contract may name (Tencent, "Adding user tags", "Importing multiple accounts").
 pub const ACCOUNTS_PER_REQUEST: usize = 100;
 /// Accounts that a question about online states may name (Tencent, "Querying the online status of users").

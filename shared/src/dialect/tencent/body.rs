@@ -11,16 +11,30 @@ use crate::domain::limits;
 /// The text that the service itself answers to a body that is not JSON.
 const UNREADABLE: &str = "Fail to Parse json data of body, Please check it";
 
-/// A request's body: a JSON object. Anything else, and nothing, is refused with `unreadable`.
+/// A request's body: a JSON object. Anything else, and nothing, is refused with `unreadable`, and so is one that is too deep.
 pub(super) fn parse(bytes: &[u8], unreadable: Code) -> Result<Value, Error> {
     if bytes.len() > limits::REQUEST_BYTES {
         let info = format!("the body is longer than {} bytes", limits::REQUEST_BYTES);
         return Err(Error::new(Code::BodyTooLong, info));
     }
-    match serde_json::from_slice(bytes) {
-        Ok(object @ Value::Object(_)) => Ok(object),
-        Ok(Value::Array(items)) if items.is_empty() => Ok(Value::Object(Map::new())),
-        _ => Err(Error::new(unreadable, UNREADABLE)),
+    let body = match serde_json::from_slice(bytes) {
+        Ok(object @ Value::Object(_)) => object,
+        Ok(Value::Array(items)) if items.is_empty() => Value::Object(Map::new()),
+        _ => return Err(Error::new(unreadable, UNREADABLE)),
+    };
+    if levels(&body) > limits::REQUEST_LEVELS {
+        let info = format!("the body has lists and objects more than {} levels deep", limits::REQUEST_LEVELS);
+        return Err(Error::new(unreadable, info));
+    }
+    Ok(body)
+}
+
+/// How deep lists and objects stand in each other. The parser lets no more than 127 levels through.
+fn levels(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(levels).max().unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -136,6 +150,18 @@ mod tests {
         let body = |length: usize| format!("{{}}{}", " ".repeat(length - 2)).into_bytes();
         assert!(parse(&body(limits::REQUEST_BYTES), Code::Json).is_ok());
         assert_eq!(parse(&body(limits::REQUEST_BYTES + 1), Code::Json).unwrap_err().code, Code::BodyTooLong);
+    }
+
+    #[test]
+    fn a_body_is_read_up_to_its_deepest_level() {
+        for (lists, is_read) in [(limits::REQUEST_LEVELS - 1, true), (limits::REQUEST_LEVELS, false), (126, false)] {
+            let body = format!("{{\"a\":1,\"b\":{}{}}}", "[".repeat(lists), "]".repeat(lists));
+            let read = parse(body.as_bytes(), Code::AccountParameter);
+            assert_eq!(read.is_ok(), is_read, "{lists}");
+            let error = read.err().map(|error| (error.code, error.info));
+            let info = "the body has lists and objects more than 64 levels deep".to_owned();
+            assert_eq!(error, (!is_read).then_some((Code::AccountParameter, info)));
+        }
     }
 
     #[test]

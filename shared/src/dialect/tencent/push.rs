@@ -190,7 +190,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::Tag;
+    use crate::domain::{Message, Tag};
 
     const CALLS: [Call; 3] = [Call::ImPush, Call::Push, Call::Batch];
 
@@ -303,6 +303,30 @@ mod tests {
         let spread = serde_json::to_vec_pretty(&text(room)).unwrap();
         assert!(PushRequest::parse(Call::ImPush, &spread, &app(true)).is_ok());
         assert_eq!(parse(&text(room + 1)).unwrap_err().code, Code::MessageTooLong);
+    }
+
+    #[test]
+    fn what_is_nested_as_deep_as_may_be_can_be_read_again() {
+        let lists = |count: usize| (0..count).fold(json!([]), |inner, _| json!([inner]));
+        // Where the contract lets callers nest as they like: beside the members of an element, in a template, in an activity.
+        let request = |room: usize| {
+            let mut request = request();
+            request["MsgLifeTime"] = 60.into();
+            request["MsgBody"][0]["New"] = lists(room - 4);
+            request["OfflinePushInfo"] = json!({
+                "PushTemplateId": "t", "PushTemplateParam": {"k": lists(room - 4)},
+                "AndroidInfo": {"OPPOPrivateMsgTemplateId": "t", "OPPOPrivateTitleParameters": {"k": lists(room - 5)}},
+                "ApnsInfo": {"LiveActivity": {"LaId": "a", "Event": "end", "ContentState": {"k": lists(room - 6)}}}});
+            request
+        };
+        let push = parse(&request(limits::REQUEST_LEVELS)).unwrap();
+        let Content { body, notification, kept, .. } = push.content;
+        let message = Message { sender: "s".to_owned(), body, notification: notification.clone(), kept };
+        let stored =
+            serde_json::to_string(&json!({"push": {"message": message, "notification": notification}})).unwrap();
+        let read: Value = serde_json::from_str(&stored).unwrap();
+        assert_eq!(serde_json::from_value::<Message>(read["push"]["message"].clone()).unwrap(), message);
+        assert_eq!(parse(&request(limits::REQUEST_LEVELS + 1)).unwrap_err().code, Code::Json);
     }
 
     #[test]
