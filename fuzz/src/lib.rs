@@ -1,15 +1,17 @@
 //! What holds of every call, whatever came in: the fuzz targets break it or it stands.
 #![allow(clippy::expect_used, reason = "a broken invariant ends the target, which is its result")]
 
-use std::collections::{BTreeMap, HashMap};
+mod pushes;
+mod reply;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 
-use fanfare::dialect::tencent::{Call, Code, Command, Error, PushRequest, Reply, accounts, audience, push};
+use fanfare::dialect::tencent::{Call, Code, Command, Error, Reply, accounts, audience, online, push};
 use fanfare::domain::{
-    App, AttributeNames, AttributeSlot, AttributeValue, Audience, EditError, Ordinal, Profile, Tag, User, UserId,
-    limits,
+    App, AttributeNames, AttributeSlot, AttributeValue, Channel, Device, DeviceId, DeviceToken, Edit, EditError,
+    Ordinal, Platform, Presence, Profile, Tag, Timestamp, User, UserId, limits,
 };
-use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 /// The `SDKAppID` of the app that is called.
@@ -42,7 +44,8 @@ pub fn check_call(call: Call, body: &[u8]) {
     if let Some(respelled) = respelled(body) {
         assert_eq!(answer, self::answer(call, &respelled), "{call:?} hangs on white space");
     }
-    check_reply(Reply::from(answer.map(|answer| answer.reply)));
+    let reply = answer.map(|answer| answer.reply);
+    reply::check(call, if call.is_push() { push::answer(call, reply) } else { Reply::from(reply) });
 }
 
 /// An error has a number that is explained, and one sentence.
@@ -50,36 +53,6 @@ pub fn check_error(error: &Error) {
     assert!(Code::ALL.contains(&error.code));
     let chars = error.info.chars().count();
     assert!(!error.info.trim().is_empty() && chars <= SENTENCE_CHARS, "{chars} characters: {:?}", error.info);
-}
-
-fn check_reply(reply: Reply) {
-    if let Some(error) = reply.error() {
-        check_error(error);
-    }
-    let response = reply.into_http();
-    assert_eq!(
-        (response.status().as_u16(), response.headers()[CONTENT_TYPE].as_bytes()),
-        (200, &b"application/json"[..])
-    );
-    let answer: Value = serde_json::from_str(response.body()).expect("JSON");
-    let (status, info) = (answer["ActionStatus"].as_str(), answer["ErrorInfo"].as_str());
-    match answer["ErrorCode"].as_u64() {
-        Some(0) => {
-            assert_eq!((status, info), (Some("OK"), Some("")));
-            for refusal in answer["ErrorList"].as_array().into_iter().flatten() {
-                assert!(refusal["To_Account"].is_string() && is_known(&refusal["ErrorCode"]), "{refusal}");
-                assert!(refusal["ErrorInfo"].as_str().is_some_and(|info| !info.is_empty()), "{refusal}");
-            }
-        }
-        _ => {
-            assert!(status == Some("FAIL") && is_known(&answer["ErrorCode"]), "{answer}");
-            assert_eq!(answer.as_object().map(|members| members.len()), Some(3), "{answer}");
-        }
-    }
-}
-
-fn is_known(code: &Value) -> bool {
-    Code::ALL.iter().any(|known| *code == known.number())
 }
 
 /// The same JSON with other white space. Not if it has fractions: what is printed of one may be read as its neighbour.
@@ -112,27 +85,24 @@ impl Answer {
 
 /// What the functions do with a call, but for the store: of the accounts that a call names, every second one exists.
 fn answer(call: Call, body: &[u8]) -> Result<Answer, Error> {
-    let edited = |edits: audience::Edits| {
-        assert!(edits.edits.len() <= limits::ACCOUNTS_PER_REQUEST);
-        let refused = edits.edits.iter().skip(1).step_by(2).zip([EditError::UnknownUser, EditError::TooManyTags]);
-        let refused = refused.map(|((id, _), error)| (id.clone(), error)).collect();
-        Answer::new(&edits, edits.clone().answer(refused))
-    };
     Ok(match call {
-        Call::ImPush => asked_to_push(body)?,
-        Call::SetAttrName | Call::SetTypedAttrName => {
-            let wanted = audience::set_attribute_names(body)?;
-            Answer::new(&wanted, audience::attribute_names_set(names().named(wanted.clone())))
+        Call::ImPush | Call::Push | Call::Batch => pushes::asked(call, body)?,
+        Call::SetAttrName => named(audience::set_attribute_names(body)?),
+        Call::SetTypedAttrName => {
+            let wanted = audience::set_typed_attribute_names(body)?;
+            assert_eq!(audience::set_attribute_names(body).as_ref(), Ok(&wanted), "types change names");
+            named(wanted)
         }
         Call::GetAttrName => {
             audience::get_attribute_names(body)?;
             Answer::new((), audience::attribute_names(&names()))
         }
-        Call::SetAttr => edited(audience::set_attributes(body, &names())?),
-        Call::RemoveAttr => edited(audience::remove_attributes(body, &names())?),
-        Call::AddTag | Call::AddOrReplaceTag => edited(audience::add_tags(body)?),
-        Call::RemoveTag => edited(audience::remove_tags(body)?),
-        Call::ClearTags => edited(audience::remove_all_tags(body)?),
+        Call::SetAttr => edited(call, audience::set_attributes(body, &names())?),
+        Call::RemoveAttr => edited(call, audience::remove_attributes(body, &names())?),
+        Call::AddTag => edited(call, audience::add_tags(body)?),
+        Call::AddOrReplaceTag => edited(call, audience::add_or_replace_tags(body)?),
+        Call::RemoveTag => edited(call, audience::remove_tags(body)?),
+        Call::ClearTags => edited(call, audience::remove_all_tags(body)?),
         Call::GetAttr => {
             let asked = audience::accounts(body)?;
             let users = every_second(&asked.ids);
@@ -147,30 +117,61 @@ fn answer(call: Call, body: &[u8]) -> Result<Answer, Error> {
         Call::MultiaccountImport => {
             let import = accounts::import_many(body)?;
             assert!(import.users.len() <= limits::ACCOUNTS_PER_REQUEST);
-            Answer::new(&import, import.clone().answer())
+            let barred: Vec<UserId> = import.users.iter().skip(1).step_by(2).map(|(id, _)| id.clone()).collect();
+            Answer::new(&import, import.clone().answer(&barred))
         }
         Call::AccountCheck => {
             let check = accounts::check(body)?;
             let users = every_second(&check.ids());
             Answer::new(&check, check.clone().answer(&users))
         }
-        Call::Push | Call::Batch | Call::AccountDelete | Call::Kick | Call::QueryOnlineStatus | Call::QueryState => {
-            return Err(Error::new(Code::UnknownResource, "this call is not there yet"));
+        Call::AccountDelete => {
+            let refused = accounts::delete(body, false).expect_err("deleted though the app may not");
+            let deletion = accounts::delete(body, true)?;
+            assert_eq!(refused.code, Code::DeletionNotAllowed);
+            assert!(deletion.ids().len() <= limits::ACCOUNTS_PER_REQUEST);
+            let deleted = every_second(&deletion.ids()).into_keys().collect();
+            Answer::new(&deletion, deletion.clone().answer(&deleted))
+        }
+        Call::Kick => {
+            let id = accounts::kick(body)?;
+            assert!((1..=limits::ACCOUNT_BYTES).contains(&id.as_str().len()));
+            // One account alone is there if its name's length is odd.
+            let reply = if id.as_str().len() % 2 == 1 { Reply::ok() } else { accounts::unknown().into() };
+            Answer::new(&id, reply)
+        }
+        Call::QueryOnlineStatus | Call::QueryState => {
+            let question = online::question(body)?;
+            let ids = question.ids();
+            assert!(ids.len() <= limits::STATUS_ACCOUNTS);
+            assert!(is_each_once(&ids), "asked twice");
+            Answer::new(&question, question.clone().answer(&presences(&ids)))
         }
     })
 }
 
-fn asked_to_push(body: &[u8]) -> Result<Answer, Error> {
-    let wanted = PushRequest::parse(body, &app())?;
-    assert!(wanted.lifetime_secs <= limits::LIFETIME_SECS);
-    let audience = wanted.audience(&names())?;
-    if let Audience::Matching(condition) = &audience {
-        // Two lists of ten tags, or one of each attribute twice.
-        assert!((1..=20).contains(&condition.terms().len()), "{condition:?}");
-        let text = serde_json::to_string(condition).expect("a condition is JSON");
-        assert_eq!(serde_json::from_str(&text).ok().as_ref(), Some(condition), "stored otherwise than asked");
+fn named(wanted: BTreeMap<AttributeSlot, String>) -> Answer {
+    assert!((1..=usize::from(limits::ATTRIBUTE_SLOTS)).contains(&wanted.len()));
+    Answer::new(&wanted, audience::attribute_names_set(names().named(wanted.clone())))
+}
+
+fn edited(call: Call, edits: audience::Edits) -> Answer {
+    assert!(edits.edits.len() <= limits::ACCOUNTS_PER_REQUEST);
+    for (_, edit) in &edits.edits {
+        let is_of_the_call = match (call, edit) {
+            (Call::SetAttr, Edit::SetAttributes(values)) => values.len() <= usize::from(limits::ATTRIBUTE_SLOTS),
+            (Call::RemoveAttr, Edit::RemoveAttributes(slots)) => slots.len() <= usize::from(limits::ATTRIBUTE_SLOTS),
+            (Call::AddTag | Call::AddOrReplaceTag, Edit::AddTags(tags)) => tags.len() <= limits::TAGS_PER_REQUEST,
+            (Call::AddOrReplaceTag, Edit::ReplaceTags(tags)) => tags.len() <= limits::TAGS_PER_USER,
+            (Call::RemoveTag, Edit::RemoveTags(tags)) => tags.len() <= limits::TAGS_PER_USER,
+            (Call::ClearTags, Edit::ClearTags) => true,
+            _ => false,
+        };
+        assert!(is_of_the_call, "{call:?} does {edit:?}");
     }
-    Ok(Answer::new((&wanted, audience), push::accepted("1400000000_1_2_3")))
+    let refused = edits.edits.iter().skip(1).step_by(2).zip([EditError::UnknownUser, EditError::TooManyTags]);
+    let refused = refused.map(|((id, _), error)| (id.clone(), error)).collect();
+    Answer::new(&edits, edits.clone().answer(refused))
 }
 
 fn names() -> AttributeNames {
@@ -188,6 +189,30 @@ fn every_second(ids: &[UserId]) -> HashMap<UserId, User> {
         (id.clone(), user)
     };
     ids.iter().step_by(2).map(user).collect()
+}
+
+/// Of those who exist, one is nowhere, one has a phone, and one is connected as well.
+fn presences(ids: &[UserId]) -> HashMap<UserId, Presence> {
+    let (now, desk) = (Timestamp::from_secs(1_600_000_000), DeviceId::try_from("desk").expect("an id"));
+    let phone = [Device {
+        id: DeviceId::try_from("phone").expect("an id"),
+        platform: Platform::Ios,
+        channel: Channel::Apns,
+        token: DeviceToken::new("token"),
+        package: None,
+        push_enabled: true,
+        language: None,
+        registered_at: now,
+        active_at: now,
+    }];
+    let (nothing, connected) = (BTreeSet::new(), BTreeSet::from([desk]));
+    let kinds = [(&phone[..0], &nothing), (&phone[..], &nothing), (&phone[..], &connected)];
+    let kinds = kinds.map(|(devices, connected)| Presence::of(devices, connected, |_| true, now));
+    ids.iter().step_by(2).cloned().zip(kinds.into_iter().cycle()).collect()
+}
+
+fn is_each_once(ids: &[UserId]) -> bool {
+    ids.iter().collect::<BTreeSet<_>>().len() == ids.len()
 }
 
 fn slot_of(number: u8) -> AttributeSlot {

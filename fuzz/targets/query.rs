@@ -39,8 +39,8 @@ fuzz_target!(|input: &[u8]| {
 
     // No input knows the key.
     for now in [0, 1_600_000_000, i64::MAX / 1_000].map(Timestamp::from_secs) {
-        let refused = parameters.authenticate(&APP, now).expect_err("let in without the key");
-        assert_eq!(again.authenticate(&APP, now), Err(refused.clone()));
+        let refused = parameters.prove(&APP, now).expect_err("let in without the key");
+        assert_eq!(again.prove(&APP, now), Err(refused.clone()));
         check_error(&refused);
     }
     let signed = fanfare::dialect::tencent::usersig::sign(
@@ -56,6 +56,13 @@ fuzz_target!(|input: &[u8]| {
         .append_pair("identifier", &parameters.identifier)
         .append_pair("usersig", &signed)
         .finish();
-    let caller = Parameters::parse(&proven).and_then(|it| it.authenticate(&APP, Timestamp::from_secs(1_600_000_000)));
-    assert_eq!(caller.is_ok(), parameters.identifier == ADMIN, "{:?}", parameters.identifier);
+    let proven = Parameters::parse(&proven).expect("the same parameters");
+    match proven.prove(&APP, Timestamp::from_secs(1_600_000_000)) {
+        Ok(user_sig) => assert_eq!(user_sig.identifier, parameters.identifier),
+        Err(refused) => {
+            check_error(&refused);
+            assert_ne!(parameters.identifier, ADMIN, "{refused:?}");
+        }
+    }
+    assert_eq!(proven.administrator(&APP).is_ok(), parameters.identifier == ADMIN, "{:?}", parameters.identifier);
 });
