@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use support::{ADMIN, SDK_APP_ID, Stack};
 
-use crate::{KEY, a_stack, a_stack_of, app, sign, text, url};
+use crate::{KEY, a_stack_of, app, sign, text, url};
 
 const PUSH: &str = "all_member_push/im_push";
 const DAY: i64 = 86_400;
