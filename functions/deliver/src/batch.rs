@@ -62,7 +62,7 @@ impl Deliver {
         deadline: Timestamp,
     ) -> Result<Option<Done>, Failure> {
         let targets = task.to.len() as u32;
-        if !push.is_alive(self.clock.now()) {
+        if !push.is_alive_on(task.channel, self.clock.now()) {
             let tally = Tally { expired: targets, ..Tally::default() };
             return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
         }

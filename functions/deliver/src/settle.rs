@@ -20,7 +20,7 @@ const AT_ONCE: usize = 8;
 pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now: Timestamp) -> Done {
     let delay_secs = retry_delay(task.attempt, outcomes);
     let last = task.attempt + 1 >= limits::ATTEMPTS;
-    let in_time = push.is_alive(now.plus_secs(i64::from(delay_secs)));
+    let in_time = push.is_alive_on(task.channel, now.plus_secs(i64::from(delay_secs)));
     let mut done = Done { delay_secs, ..Done::default() };
     let Tally { delivered, failed, invalid, suppressed, expired } = &mut done.tally;
     for (place, outcome) in outcomes.iter().enumerate() {

@@ -71,7 +71,7 @@ impl<'a> Batch<'a> {
 
     /// Whether the push may still leave.
     pub(super) fn is_alive(&self) -> bool {
-        self.push.is_alive(self.clock.now())
+        self.push.is_alive_on(self.channel, self.clock.now())
     }
 
     /// Whole seconds until the deadline, never less than none; `None` for a push that is for now or never.

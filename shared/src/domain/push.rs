@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, Audience, Notification, PushId, Seq, Shard, Timestamp, limits};
+use super::{AppId, Audience, Channel, Notification, PushId, Seq, Shard, Timestamp, limits};
 
 /// What an app shows in a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,14 +73,29 @@ impl Push {
         Some((self.seq?, self.expires_at()?))
     }
 
-    /// The moment after which nothing of it is sent any more.
+    /// The moment after which nothing of it goes to a vendor any more.
     pub fn deadline(&self) -> Timestamp {
-        self.expires_at().unwrap_or_else(|| self.accepted_at.plus_secs(limits::ONLINE_ONLY_SECS))
+        self.expires_at().unwrap_or_else(|| self.under_way_until())
     }
 
-    /// Whether it may still be sent.
+    /// Whether any of it may still be sent.
     pub fn is_alive(&self, now: Timestamp) -> bool {
-        now < self.deadline()
+        self.is_alive_on(Channel::Ws, now)
+    }
+
+    /// Whether it may still be sent through a channel.
+    ///
+    /// A lifetime says how long a push waits for those who are offline. Who is online is not to fare worse for it, be it
+    /// shorter than the queues are long, or than it takes to start again what a dead process had begun.
+    pub fn is_alive_on(&self, channel: Channel, now: Timestamp) -> bool {
+        now < match channel {
+            Channel::Ws => self.deadline().max(self.under_way_until()),
+            _ => self.deadline(),
+        }
+    }
+
+    fn under_way_until(&self) -> Timestamp {
+        self.accepted_at.plus_secs(limits::ONLINE_ONLY_SECS)
     }
 }
 
@@ -112,6 +127,24 @@ mod tests {
         assert_eq!(a_push(named(), false).shards(), [Shard(0), Shard(3)]);
         assert_eq!(a_push(named(), true).shards(), all);
         assert_eq!(a_push(Audience::Everyone, false).shards(), all);
+    }
+
+    #[test]
+    fn a_short_lifetime_binds_vendors_and_not_those_who_are_online() {
+        let push = |lifetime_secs| Push { lifetime_secs, ..a_push(Audience::Everyone, true) };
+        for (lifetime_secs, channel, alive_secs) in [
+            (0, Channel::Ws, 600),
+            (0, Channel::Apns, 600),
+            (60, Channel::Ws, 600),
+            (60, Channel::Apns, 60),
+            (3_600, Channel::Ws, 3_600),
+            (3_600, Channel::Fcm, 3_600),
+        ] {
+            let push = push(lifetime_secs);
+            let alive = |secs| push.is_alive_on(channel, push.accepted_at.plus_secs(secs));
+            assert!(alive(alive_secs - 1) && !alive(alive_secs), "{lifetime_secs} {channel}");
+        }
+        assert!(push(60).is_alive(push(60).accepted_at.plus_secs(599)));
     }
 
     #[test]
