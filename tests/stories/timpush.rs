@@ -258,11 +258,13 @@ async fn a_batch_whose_intake_is_killed_before_it_enqueues_arrives_once() {
     let killed = reqwest::Client::new().post(&url).body(batch.to_string()).send().await.unwrap();
     assert!(killed.status().is_server_error(), "{}", killed.status());
     stack.local(Method::PUT, "faults", Some(json!({}))).await;
-    let task = stack.ok("timpush/batch", batch).await["TaskId"].clone();
     stack.idle().await;
     assert_eq!(socket.hear_within(Duration::from_millis(300)).await, None, "nothing has started it yet");
     stack.advance(61).await;
-    assert_eq!(socket.hear().await["task_id"], task);
+    let heard = socket.hear().await;
+    assert_eq!(stack.ok("timpush/batch", batch).await["TaskId"], heard["task_id"]);
+    stack.idle().await;
+    assert_eq!(socket.hear_within(Duration::from_millis(300)).await, None, "it came twice");
 }
 
 #[tokio::test]

@@ -12,6 +12,10 @@ use tracing::{info, warn};
 
 use crate::{PushIntake, internal};
 
+/// How long what a repeat starts waits for what the first time may have started: side by side they would do the same
+/// work, and the one wait for the leases of the other.
+const FIRST_GOES_FIRST: Duration = Duration::from_secs(5);
+
 impl PushIntake {
     /// Accepts a push. Checks in the order of the dialect, and changes nothing before all have passed.
     pub(crate) async fn push(
@@ -86,14 +90,16 @@ impl PushIntake {
         Ok(push::accepted(&self.started(draft, accepted).await, &refused))
     }
 
-    /// Starts what is accepted, unless it was accepted before; returns the id that the caller is told.
+    /// Starts what is accepted; returns the id that the caller is told. A repeat starts it again, for it may come because the
+    /// first time ended before it had: the fan-out knows what it has begun, and leaves it at that.
     async fn started(&self, draft: &Draft<'_>, accepted: Accepted) -> String {
         match accepted {
             Accepted::New(push) => {
-                self.start(&push).await;
+                self.start(draft.app, push.id, Duration::ZERO).await;
                 push.task_id
             }
             Accepted::Repeat { push: id, task_id } => {
+                self.start(draft.app, id, FIRST_GOES_FIRST).await;
                 info!(app.id = %draft.app.id, push.id = %id, "Answered a repeat of push `{id}` as the first time");
                 task_id
             }
@@ -101,13 +107,11 @@ impl PushIntake {
     }
 
     /// Enqueues the fan-out. Accepted is accepted: if this fails, the push is due in a minute and started then.
-    async fn start(&self, push: &Push) {
-        let task = FanOutTask::Spread { push: push.id };
-        match self.queues.fan_out(&[task], Duration::ZERO).await {
-            Ok(()) => info!(app.id = %push.app, push.id = %push.id, "Accepted push `{}`", push.id),
+    async fn start(&self, app: &App, id: PushId, delay: Duration) {
+        match self.queues.fan_out(&[FanOutTask::Spread { push: id }], delay).await {
+            Ok(()) => info!(app.id = %app.id, push.id = %id, "Accepted push `{id}`"),
             Err(failure) => warn!(
-                app.id = %push.app, push.id = %push.id, error = %failure,
-                "Accepted push `{}`, whose fan-out starts late", push.id
+                app.id = %app.id, push.id = %id, error = %failure, "Accepted push `{id}`, whose fan-out starts late"
             ),
         }
     }
