@@ -45,7 +45,9 @@ pub fn import(bytes: &[u8]) -> Result<(UserId, Profile), Error> {
     let request = Field::root(&json);
     let name = request.member("UserID").or_else(|| request.member("Identifier"));
     let name = name.map_or_else(|| request.required("UserID", PARAMETER), Ok)?;
-    Ok((account(name.text(PARAMETER)?)?, profile(&request)?))
+    let rule = format!("must have 1 to {} printable ASCII characters", limits::ACCOUNT_BYTES);
+    let id = terms::account(name.text(PARAMETER)?).ok_or_else(|| name.error(PARAMETER, &rule))?;
+    Ok((id, profile(&request)?))
 }
 
 /// `multiaccount_import`: names alone (`Accounts`), or with profiles (`AccountList`), or both.

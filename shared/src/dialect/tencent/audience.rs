@@ -103,8 +103,9 @@ pub fn attribute_names(names: &AttributeNames) -> Reply {
 pub fn set_attributes(bytes: &[u8], names: &AttributeNames) -> Result<Edits, Error> {
     edits(bytes, ["UserAttrs", "Attrs"], |entry| {
         let attributes = entry.required("Attrs", Code::Attribute)?.members(Code::Attribute)?;
-        let value =
-            |(name, value): (&str, Field<'_>)| Ok((criteria::slot(names, name)?, terms::attribute_value(&value)?));
+        let value = |(name, value): (&str, Field<'_>)| {
+            Ok((criteria::slot(names, name, &value.path)?, terms::attribute_value(&value)?))
+        };
         Ok(Edit::SetAttributes(attributes.into_iter().map(value).collect::<Result<_, Error>>()?))
     })
 }
@@ -113,7 +114,7 @@ pub fn set_attributes(bytes: &[u8], names: &AttributeNames) -> Result<Edits, Err
 pub fn remove_attributes(bytes: &[u8], names: &AttributeNames) -> Result<Edits, Error> {
     edits(bytes, ["UserAttrs", "Attrs"], |entry| {
         let attributes = entry.required("Attrs", Code::Attribute)?.items(Code::Attribute)?;
-        let slot = |name: &Field<'_>| criteria::slot(names, name.text(Code::Attribute)?);
+        let slot = |name: &Field<'_>| criteria::slot(names, name.text(Code::Attribute)?, &name.path);
         Ok(Edit::RemoveAttributes(attributes.iter().map(slot).collect::<Result<_, Error>>()?))
     })
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Code, Error};
 use crate::domain::limits;
 
-/// The text that the service itself answers to a body that is not JSON.
+/// The text that the service itself answers to a body that is not JSON. What is wrong with it comes after.
 const UNREADABLE: &str = "Fail to Parse json data of body, Please check it";
 
 /// A request's body: a JSON object. Anything else, and nothing, is refused with `unreadable`, and so is one that is too deep.
@@ -17,10 +17,16 @@ pub(super) fn parse(bytes: &[u8], unreadable: Code) -> Result<Value, Error> {
         let info = format!("the body is longer than {} bytes", limits::REQUEST_BYTES);
         return Err(Error::new(Code::BodyTooLong, info));
     }
+    let why_not = |reason: &str| Error::new(unreadable, format!("{UNREADABLE}: {reason}"));
+    if bytes.is_empty() {
+        return Err(why_not("it is empty, and an empty object is {}"));
+    }
     let body = match serde_json::from_slice(bytes) {
         Ok(object @ Value::Object(_)) => object,
         Ok(Value::Array(items)) if items.is_empty() => Value::Object(Map::new()),
-        _ => return Err(Error::new(unreadable, UNREADABLE)),
+        Ok(_) => return Err(why_not("it is no object")),
+        // What the parser says of JSON of any kind has places in it, and nothing of the body.
+        Err(error) => return Err(why_not(&error.to_string())),
     };
     if levels(&body) > limits::REQUEST_LEVELS {
         let info = format!("the body has lists and objects more than {} levels deep", limits::REQUEST_LEVELS);
@@ -61,7 +67,10 @@ impl<'a> Field<'a> {
     }
 
     pub fn integer(&self, code: Code) -> Result<i64, Error> {
-        self.value.as_i64().ok_or_else(|| self.error(code, "must be an integer"))
+        // What is beyond 64 bits is an integer all the same, and out of whatever range there is.
+        let beyond = |number: f64| (number.abs() >= i64::MAX as f64).then_some(number as i64);
+        let integer = self.value.as_i64().or_else(|| self.value.as_f64().and_then(beyond));
+        integer.ok_or_else(|| self.error(code, "must be an integer"))
     }
 
     /// The elements of an array.
@@ -91,6 +100,10 @@ impl<'a> Field<'a> {
 
     /// A member that must be there.
     pub fn required(&self, name: &str, code: Code) -> Result<Field<'a>, Error> {
+        let is_object = matches!(self.value, Value::Object(_)) || self.value.as_array().is_some_and(Vec::is_empty);
+        if !is_object {
+            return Err(self.error(code, "must be an object"));
+        }
         self.member(name).ok_or_else(|| Error::new(code, format!("{} is missing", self.path_of(name))))
     }
 
@@ -134,7 +147,10 @@ mod tests {
         ];
         for body in bodies {
             let error = parse(body, Code::Json).unwrap_err();
-            assert_eq!((error.code, error.info.as_str()), (Code::Json, UNREADABLE));
+            assert!(
+                error.code == Code::Json
+                    && error.info.starts_with("Fail to Parse json data of body, Please check it: ")
+            );
         }
         assert_eq!(parse(b"x", Code::AccountParameter).unwrap_err().code, Code::AccountParameter);
     }
@@ -161,6 +177,24 @@ mod tests {
             let error = read.err().map(|error| (error.code, error.info));
             let info = "the body has lists and objects more than 64 levels deep".to_owned();
             assert_eq!(error, (!is_read).then_some((Code::AccountParameter, info)));
+        }
+    }
+
+    #[test]
+    fn an_integer_may_be_larger_than_any_that_is_counted_with() {
+        for (text, integer) in [
+            ("5", Some(5)),
+            ("-5", Some(-5)),
+            ("18446744073709551615", Some(i64::MAX)),
+            ("1000000000000000000000000000000", Some(i64::MAX)),
+            ("-9223372036854775809", Some(i64::MIN)),
+            ("1.5", None),
+            ("1.0", None),
+            ("\"5\"", None),
+            ("null", None),
+        ] {
+            let value = serde_json::from_str(text).unwrap();
+            assert_eq!(Field { path: "N".to_owned(), value: &value }.integer(Code::Json).ok(), integer, "{text}");
         }
     }
 

@@ -73,7 +73,9 @@ impl Criteria {
     pub fn audience(&self, names: &AttributeNames) -> Result<Audience, Error> {
         let (any, all, not) = match self {
             Self::Tags { any, all, not } => (tag_terms(any), tag_terms(all), tag_terms(not)),
-            Self::Attributes { any, all } => (attribute_terms(any, names)?, attribute_terms(all, names)?, Vec::new()),
+            Self::Attributes { any, all } => {
+                (attribute_terms(any, names, "AttrsOr")?, attribute_terms(all, names, "AttrsAnd")?, Vec::new())
+            }
         };
         let any = (!any.is_empty()).then(|| joined(any, Condition::Any));
         let not = (!not.is_empty()).then(|| Condition::Not(Box::new(joined(not, Condition::All))));
@@ -81,11 +83,10 @@ impl Criteria {
     }
 }
 
-/// The slot of an attribute, by its name.
-pub(super) fn slot(names: &AttributeNames, name: &str) -> Result<AttributeSlot, Error> {
-    names
-        .slot_of(name)
-        .ok_or_else(|| Error::new(Code::Attribute, format!("the app has no attribute with the name {name:?}")))
+/// The slot of an attribute, by its name, which stands at a place in the request.
+pub(super) fn slot(names: &AttributeNames, name: &str, path: &str) -> Result<AttributeSlot, Error> {
+    let unknown = || Error::new(Code::Attribute, format!("{path} is no attribute of the app: it has no such name"));
+    names.slot_of(name).ok_or_else(unknown)
 }
 
 fn tags(condition: &Field<'_>, name: &str) -> Result<Vec<Tag>, Error> {
@@ -117,9 +118,11 @@ fn tag_terms(tags: &[Tag]) -> Vec<Condition> {
 fn attribute_terms(
     attributes: &BTreeMap<String, AttributeValue>,
     names: &AttributeNames,
+    list: &str,
 ) -> Result<Vec<Condition>, Error> {
     let term = |(name, value): (&String, &AttributeValue)| {
-        Ok(Condition::Term(Term::Attribute(slot(names, name)?, value.clone())))
+        let slot = slot(names, name, &format!("Condition.{list}.{name}"))?;
+        Ok(Condition::Term(Term::Attribute(slot, value.clone())))
     };
     attributes.iter().map(term).collect()
 }
@@ -260,7 +263,7 @@ mod tests {
         let error = criteria.audience(&AttributeNames::default()).unwrap_err();
         assert_eq!(
             (error.code, error.info.as_str()),
-            (Code::Attribute, "the app has no attribute with the name \"city\"")
+            (Code::Attribute, "Condition.AttrsOr.city is no attribute of the app: it has no such name")
         );
     }
 }

@@ -26,9 +26,7 @@ pub(super) fn read(body: &Field<'_>) -> Result<Vec<Element>, Error> {
     let mut elements = Vec::with_capacity(items.len());
     let mut customs = 0;
     for item in &items {
-        if !item.value.is_object() {
-            return Err(item.error(Code::MsgBody, "must be an object"));
-        }
+        item.members(Code::MsgBody)?;
         let name = item.required("MsgType", Code::MsgBody)?;
         let text = name.text(Code::MsgBody)?;
         let kind = KINDS
@@ -158,9 +156,7 @@ const ORIGINAL: i64 = 1;
 
 impl Kind {
     fn read(&self, content: &Field<'_>) -> Result<Element, Error> {
-        if !content.value.is_object() {
-            return Err(content.error(Code::MsgContent, "must be an object"));
-        }
+        content.members(Code::MsgContent)?;
         check(content, self.members)?;
         let text_of = |name| content.member(name).and_then(|member| member.value.as_str()).unwrap_or_default();
         let text = match self.shown {
@@ -304,6 +300,13 @@ mod tests {
     }
 
     #[test]
+    fn a_content_that_says_nothing_may_come_as_an_array() {
+        for content in [json!({}), json!([])] {
+            assert!(read_body(&json!([element("TIMCustomElem", content)])).is_ok());
+        }
+    }
+
+    #[test]
     fn every_faulty_body_has_its_code() {
         let custom = element("TIMCustomElem", json!({}));
         let sound = |flag: i32, url: &str| {
@@ -324,6 +327,7 @@ mod tests {
             (json!([{"MsgType": "TIMTextElem"}]), 90010),
             (json!([element("TIMTextElem", json!("hi"))]), 90010),
             (json!([element("TIMTextElem", json!([]))]), 90010),
+            (json!([element("TIMTextElem", json!(["x"]))]), 90010),
             (sound(1, "http://x"), 90010),
             (sound(2, ""), 90010),
             (image(json!([])), 90010),

@@ -61,7 +61,8 @@ fn notification_only(info: Option<Field<'_>>, quotas: &Quotas) -> Result<Content
     let missing = || Error::new(Code::OfflinePushInfo, "OfflinePushInfo is missing, and there is no MsgBody");
     let info = info.ok_or_else(missing)?;
     let offline = offline::read(Some(&info), &[], BadgeMode::Leave)?;
-    let nothing = || info.error(Code::OfflinePushInfo, "says nothing: without a MsgBody it needs a Desc");
+    let nothing =
+        || info.error(Code::OfflinePushInfo, "says nothing: without a MsgBody it needs a Desc, in some language");
     let shown = offline.notification.ok_or_else(nothing)?;
     let notification = offline.is_pushed.then(|| shown.clone());
     let (body, lifetime_secs) = (json!([]), quotas.lifetime_secs);
