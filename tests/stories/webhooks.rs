@@ -260,7 +260,7 @@ async fn what_never_passes_becomes_a_dead_letter() {
     let stack = a_stack_with_a_webhook().await;
     stack.local(Method::PUT, "webhook", Some(json!({"status": 500}))).await;
     // As it is after the waits of a quarter of an hour.
-    let task = presence(&stack, "1400000000", "anne", 5);
+    let task = came(&stack, "1400000000", "anne", 5);
     queue(&stack).await.enqueue(&[task], Duration::ZERO).await.unwrap();
     let dead = async || stack.local(Method::GET, "queues", None).await["WebhookDeadLetters"]["visible"] == 1;
     stack.until("it was called", async || calls(&stack, "webhook").await.len() == 1).await;
@@ -354,20 +354,20 @@ async fn a_second_app(stack: &Stack) {
 }
 
 /// That a user has come, as it is queued.
-fn presence(stack: &Stack, app: &str, user: &str, attempt: u8) -> WebhookTask {
-    let presence = StateChange {
+fn came(stack: &Stack, app: &str, user: &str, attempt: u8) -> WebhookTask {
+    let change = StateChange {
         user: UserId::try_from(user).unwrap(),
         change: SocketChange::Connected,
         at: Timestamp::from_secs(stack.now()),
         platform: None,
         ip: None,
     };
-    WebhookTask { app: AppId::try_from(app).unwrap(), news: News::Presence(presence), attempt, window: None }
+    WebhookTask { app: AppId::try_from(app).unwrap(), news: News::State(change), attempt, window: None }
 }
 
 /// So many users of an app come at once.
 async fn come(stack: &Stack, app: &str, users: usize) {
-    let tasks: Vec<_> = (0..users).map(|n| presence(stack, app, &format!("user{n}"), 0)).collect();
+    let tasks: Vec<_> = (0..users).map(|n| came(stack, app, &format!("user{n}"), 0)).collect();
     queue(stack).await.enqueue(&tasks, Duration::ZERO).await.unwrap();
 }
 

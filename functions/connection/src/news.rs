@@ -27,9 +27,9 @@ pub(crate) fn departure(code: Option<i64>, reason: Option<&str>) -> SocketChange
 
 impl ConnectionFunction {
     /// Tells that a user came or went.
-    pub(crate) async fn tell_presence(&self, app: &App, presence: StateChange) {
+    pub(crate) async fn tell_presence(&self, app: &App, change: StateChange) {
         if app.wants(WebhookEvent::State) {
-            self.webhooks.tell(&app.id, vec![News::Presence(presence)]).await;
+            self.webhooks.tell(&app.id, vec![News::State(change)]).await;
         }
     }
 
@@ -41,9 +41,9 @@ impl ConnectionFunction {
     }
 
     /// Tells that a user went, of an app that is still to be read.
-    pub(crate) async fn tell_departure(&self, app: &AppId, presence: StateChange) {
+    pub(crate) async fn tell_departure(&self, app: &AppId, change: StateChange) {
         match self.apps.get(app).await {
-            Ok(Some(app)) => self.tell_presence(&app, presence).await,
+            Ok(Some(app)) => self.tell_presence(&app, change).await,
             Ok(None) => {}
             Err(error) => error!(app.id = %app, error = %error, "The webhook of `{app}` misses that a user went"),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fanfare::dialect::tencent::webhook::{self, Call, PushEvent, Stage};
+use fanfare::dialect::tencent::webhook::{self, PushEvent, Stage, Telling};
 use fanfare::domain::{AppId, Channel, ShardSet, UserId};
 use fanfare::queue::{Failure, News};
 
@@ -10,9 +10,9 @@ use crate::WebhookFunction;
 
 impl WebhookFunction {
     /// The call that tells the news, or `None` if there is no one and nothing left to tell of.
-    pub(crate) async fn compose(&self, app: &AppId, news: &News) -> Result<Option<Call>, Failure> {
+    pub(crate) async fn compose(&self, app: &AppId, news: &News) -> Result<Option<Telling>, Failure> {
         match news {
-            News::Presence(presence) => Ok(Some(webhook::state(presence))),
+            News::State(change) => Ok(Some(webhook::state(change))),
             News::Sent { push, shard, channel, at, ended } => {
                 let Some(push) = self.pushes.get(*push).await.map_err(Failure::of)? else { return Ok(None) };
                 let places: ShardSet = ended.values().flatten().copied().collect();
@@ -27,19 +27,19 @@ impl WebhookFunction {
                         Some(PushEvent { push: &push, user, channel: *channel, at: *at, stage: Stage::Sent(class) })
                     })
                     .collect();
-                Ok(call(&events))
+                Ok(telling(&events))
             }
             News::Reached { user, pushes, at } => {
                 let known = self.pushes.get_all(pushes).await.map_err(Failure::of)?;
                 let event = |push| PushEvent { push, user, channel: Channel::Ws, at: *at, stage: Stage::Reached };
                 let events: Vec<PushEvent<'_>> =
                     pushes.iter().filter_map(|push| known.get(push)).map(|push| event(push)).collect();
-                Ok(call(&events))
+                Ok(telling(&events))
             }
         }
     }
 }
 
-fn call(events: &[PushEvent<'_>]) -> Option<Call> {
+fn telling(events: &[PushEvent<'_>]) -> Option<Telling> {
     (!events.is_empty()).then(|| webhook::pushes(events))
 }

@@ -1,10 +1,10 @@
 //! The `webhook` function: tells apps' own servers what came of their pushes, and who comes and goes.
 //!
 //! Every call can be made twice: a queue delivers at least once, and an answer can be lost. Its receivers are strangers'
-//! servers, slow or dead when they like; what keeps one app's from slowing down another's is a [`Gate`] for those that
+//! servers, slow or dead when they like; what keeps one app's from slowing down another's is a [`Rest`] for those that
 //! fail, a pace for all, and that nothing of Fanfare ever waits for an answer but this function.
 //!
-//! [`Gate`]: fanfare::store::Gate
+//! [`Rest`]: fanfare::store::Rest
 
 mod address;
 mod client;
@@ -19,7 +19,7 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use fanfare::queue::{self, WebhookTask, Webhooks, consume};
 use fanfare::runtime::config::{Environment, Lookup, Tables};
 use fanfare::runtime::{Clock, aws, telemetry};
-use fanfare::store::{self, AppStore, ContactStore, GateStore, PaceStore, PushStore};
+use fanfare::store::{self, AppStore, ContactStore, PaceStore, PushStore, RestStore};
 use lambda_runtime::{LambdaEvent, service_fn};
 
 use client::Client;
@@ -32,9 +32,9 @@ struct WebhookFunction {
     client: Client,
     clock: Clock,
     contacts: ContactStore,
-    gates: GateStore,
     pace: PaceStore,
     pushes: PushStore,
+    rests: RestStore,
     slowness: Arc<Slowness>,
     webhooks: Webhooks,
 }
@@ -66,9 +66,9 @@ impl WebhookFunction {
             client: Client::new()?,
             clock: Clock::from_lookup(lookup),
             contacts: ContactStore::new(client.clone(), &tables.audience),
-            gates: GateStore::new(client.clone(), &tables.pushes),
             pace: PaceStore::new(client.clone(), &tables.pushes),
-            pushes: PushStore::new(client, &tables.pushes),
+            pushes: PushStore::new(client.clone(), &tables.pushes),
+            rests: RestStore::new(client, &tables.pushes),
             slowness: Arc::default(),
             webhooks: Webhooks::from_lookup(queue::Client::new(&config), lookup)?,
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fanfare::dialect::tencent::webhook::{is_heard, parameters};
 use fanfare::domain::{App, Timestamp, WebhookEvent, limits};
 use fanfare::queue::{Failure, News, WebhookTask};
-use fanfare::store::Gate;
+use fanfare::store::Rest;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -28,7 +28,7 @@ enum GivenUp {
     #[error("the webhook was called in vain too often")]
     TooOften(#[source] CallError),
     #[error("the webhook fails, and this was tried too often or is too old")]
-    Shut,
+    Resting,
 }
 
 impl WebhookFunction {
@@ -51,8 +51,8 @@ impl WebhookFunction {
                 return Ok(());
             }
         };
-        let gate = self.gates.look(&app.id).await.map_err(Failure::of)?;
-        if let Some(wait) = gate.wait(self.clock.now()) {
+        let rest = self.rests.get(&app.id).await.map_err(Failure::of)?;
+        if let Some(wait) = rest.left(self.clock.now()) {
             return self.put_back(task, wait).await;
         }
         let wait = match self.admit(app, webhook, task.window).await? {
@@ -63,19 +63,19 @@ impl WebhookFunction {
             }
         };
         let turn = Instant::now() + wait;
-        let Some(call) = self.compose(&app.id, &task.news).await? else {
+        let Some(telling) = self.compose(&app.id, &task.news).await? else {
             debug!(app.id = %app.id, "There is nothing left to tell of");
             return Ok(());
         };
         tokio::time::sleep_until(turn).await;
-        let parameters = parameters(tencent, &call, webhook.token.as_ref(), self.clock.now());
+        let parameters = parameters(tencent, &telling, webhook.token.as_ref(), self.clock.now());
         let begun = Instant::now();
-        let result = self.client.call(&receiver, &parameters, call.body, is_heard).await;
+        let result = self.client.call(&receiver, &parameters, telling.body, is_heard).await;
         self.slowness.note(&app.id, begun.elapsed());
         match result {
             Ok(()) => {
-                info!(app.id = %app.id, command = call.command, "Told the webhook of `{}`", app.id);
-                self.open(app, &gate).await;
+                info!(app.id = %app.id, command = telling.command, "Told the webhook of `{}`", app.id);
+                self.end_rest(app, &rest).await;
                 Ok(())
             }
             Err(error @ (CallError::NotPublic | CallError::Url(_))) => {
@@ -88,7 +88,7 @@ impl WebhookFunction {
                     app.id = %app.id, host = receiver.host(), attempt, error = %error,
                     "The webhook of `{}` was called in vain", app.id
                 );
-                self.shut(app, &gate).await;
+                self.begin_rest(app, &rest).await;
                 self.try_again(task, error).await
             }
         }
@@ -97,9 +97,9 @@ impl WebhookFunction {
     /// Puts a task back that came while its server is let alone. That is no attempt.
     async fn put_back(&self, task: WebhookTask, wait: Duration) -> Result<(), Failure> {
         if is_last(&task) || is_old(&task, self.clock.now()) {
-            return Err(Failure::of(GivenUp::Shut));
+            return Err(Failure::of(GivenUp::Resting));
         }
-        // Not all at the moment when the gate opens.
+        // Not all at the moment when the rest is over.
         let spread = Duration::from_millis(fastrand::u64(0..=1_000 + wait.as_millis() as u64 / 4));
         let back = WebhookTask { window: None, ..task };
         self.webhooks.enqueue(&[back], whole_secs(wait + spread)).await.map_err(Failure::of)
@@ -113,16 +113,16 @@ impl WebhookFunction {
         self.webhooks.enqueue(&[again], retry_delay(task.attempt)).await.map_err(Failure::of)
     }
 
-    /// Whether it was shut or not changes nothing for this call: the next failure tries again.
-    async fn shut(&self, app: &App, gate: &Gate) {
-        if let Err(error) = self.gates.shut(&app.id, gate, self.clock.now()).await {
+    /// Whether it began or not changes nothing for this call: the next failure tries again.
+    async fn begin_rest(&self, app: &App, rest: &Rest) {
+        if let Err(error) = self.rests.begin(&app.id, rest, self.clock.now()).await {
             warn!(app.id = %app.id, error = %error, "A webhook that fails could not be let alone");
         }
     }
 
-    /// A gate that could not be opened is open all the same, since its time is over.
-    async fn open(&self, app: &App, gate: &Gate) {
-        if let Err(error) = self.gates.open(&app.id, gate).await {
+    /// One that could not be ended is over all the same.
+    async fn end_rest(&self, app: &App, rest: &Rest) {
+        if let Err(error) = self.rests.end(&app.id, rest).await {
             warn!(app.id = %app.id, error = %error, "A webhook that answers again could not be noted as such");
         }
     }
@@ -137,7 +137,7 @@ fn refuse(app: &App, host: Option<&str>, reason: &dyn std::error::Error) {
 fn event(news: &News) -> WebhookEvent {
     match news {
         News::Sent { .. } | News::Reached { .. } => WebhookEvent::Push,
-        News::Presence(_) => WebhookEvent::State,
+        News::State(_) => WebhookEvent::State,
     }
 }
 
@@ -169,8 +169,8 @@ mod tests {
 
     fn task(attempt: u8) -> WebhookTask {
         let user = UserId::try_from("anne").unwrap();
-        let presence = StateChange { user, change: SocketChange::Connected, at: NOW, platform: None, ip: None };
-        WebhookTask { app: AppId::try_from("app").unwrap(), news: News::Presence(presence), attempt, window: None }
+        let change = StateChange { user, change: SocketChange::Connected, at: NOW, platform: None, ip: None };
+        WebhookTask { app: AppId::try_from("app").unwrap(), news: News::State(change), attempt, window: None }
     }
 
     #[test]

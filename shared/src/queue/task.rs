@@ -142,7 +142,7 @@ pub enum News {
         at: Timestamp,
     },
     /// A user came online, or went.
-    Presence(StateChange),
+    State(StateChange),
 }
 
 impl News {
@@ -150,7 +150,7 @@ impl News {
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Sent { at, .. } | Self::Reached { at, .. } => *at,
-            Self::Presence(presence) => presence.at,
+            Self::State(change) => change.at,
         }
     }
 }
@@ -203,14 +203,14 @@ mod tests {
         let (push, at) = (PushId::from_u128(62), Timestamp::from_millis(7));
         let user = UserId::try_from("anne").unwrap();
         let ended = BTreeMap::from([(OutcomeClass::Delivered, vec![1, 1, 4]), (OutcomeClass::Permanent, vec![9])]);
-        let presence = StateChange {
+        let came = StateChange {
             user: user.clone(),
             change: SocketChange::Connected,
             at,
             platform: Some(Platform::Ios),
             ip: Some([192, 0, 2, 1].into()),
         };
-        let gone = StateChange { change: SocketChange::TimedOut, platform: None, ip: None, ..presence.clone() };
+        let gone = StateChange { change: SocketChange::TimedOut, platform: None, ip: None, ..came.clone() };
         for (news, text) in [
             (
                 News::Sent { push, shard: Shard(1), channel: Channel::Apns, at, ended },
@@ -221,10 +221,10 @@ mod tests {
                 r#"{"reached":{"user":"anne","pushes":["0000000000000000000010"],"at":7}}"#,
             ),
             (
-                News::Presence(presence),
-                r#"{"presence":{"user":"anne","change":"connected","at":7,"platform":"ios","ip":"192.0.2.1"}}"#,
+                News::State(came),
+                r#"{"state":{"user":"anne","change":"connected","at":7,"platform":"ios","ip":"192.0.2.1"}}"#,
             ),
-            (News::Presence(gone), r#"{"presence":{"user":"anne","change":"timed_out","at":7}}"#),
+            (News::State(gone), r#"{"state":{"user":"anne","change":"timed_out","at":7}}"#),
         ] {
             let task = WebhookTask { app: AppId::try_from("app").unwrap(), news, attempt: 0, window: None };
             let expected = format!(r#"{{"task":"webhook.v1","app":"app","news":{text},"attempt":0}}"#);

@@ -179,8 +179,8 @@ pub(super) fn pace(scope: Option<&AppId>, paced: Paced) -> Key {
     Key::new(format!("{scope}#pace"), paced.name())
 }
 
-pub(super) fn gate(app: &AppId) -> Key {
-    Key::new(format!("{app}#gate"), "webhook")
+pub(super) fn rest(app: &AppId) -> Key {
+    Key::new(format!("{app}#rest"), "webhook")
 }
 
 /// Over how many partitions due items are spread.

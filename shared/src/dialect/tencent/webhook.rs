@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::{Channel, OutcomeClass, Platform, Push, SocketChange, StateChange, Tencent, Timestamp, UserId};
 
-/// What one call tells.
+/// What one call tells, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct Telling {
     /// Which kind of call it is, as the URL says it.
     pub command: &'static str,
     /// From where the event came, if it came from a device.
@@ -49,42 +49,42 @@ pub enum Stage {
 
 /// The call that tells of pushes, `Push.AllMemberPush`. The contract has 1 to 100 events in one
 /// ([`EVENTS_PER_CALL`](crate::domain::limits::EVENTS_PER_CALL)).
-pub fn pushes(events: &[PushEvent<'_>]) -> Call {
+pub fn pushes(events: &[PushEvent<'_>]) -> Telling {
     const COMMAND: &str = "Push.AllMemberPush";
     let events: Vec<Event<'_>> = events.iter().map(|event| Event::of(COMMAND, event)).collect();
-    Call { command: COMMAND, client_ip: String::new(), platform: "RESTAPI", body: json(&Pushes { events }) }
+    Telling { command: COMMAND, client_ip: String::new(), platform: "RESTAPI", body: json(&Pushes { events }) }
 }
 
 /// The call that tells of a user who came online or went, `State.StateChange`.
-pub fn state(presence: &StateChange) -> Call {
+pub fn state(change: &StateChange) -> Telling {
     const COMMAND: &str = "State.StateChange";
-    let (action, reason) = match presence.change {
+    let (action, reason) = match change.change {
         SocketChange::Connected => ("Login", "Register"),
         SocketChange::Closed => ("Disconnect", "LinkClose"),
         SocketChange::TimedOut => ("Disconnect", "TimeOut"),
     };
-    let info = Info { action, to_account: presence.user.as_str(), reason };
-    Call {
+    let info = Info { action, to_account: change.user.as_str(), reason };
+    Telling {
         command: COMMAND,
-        client_ip: presence.ip.map(|ip| ip.to_string()).unwrap_or_default(),
-        platform: opt_platform(presence.platform),
-        body: json(&State { callback_command: COMMAND, event_time: presence.at.millis(), info }),
+        client_ip: change.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+        platform: opt_platform(change.platform),
+        body: json(&State { callback_command: COMMAND, event_time: change.at.millis(), info }),
     }
 }
 
 /// The parameters that are appended to the receiver's URL. Signed, if there is a token, at the moment of the call.
 pub fn parameters(
     tencent: &Tencent,
-    call: &Call,
+    telling: &Telling,
     token: Option<&SecretString>,
     now: Timestamp,
 ) -> Vec<(&'static str, String)> {
     let mut parameters = vec![
         ("SdkAppid", tencent.sdk_app_id.to_string()),
-        ("CallbackCommand", call.command.to_owned()),
+        ("CallbackCommand", telling.command.to_owned()),
         ("contenttype", "json".to_owned()),
-        ("ClientIP", call.client_ip.clone()),
-        ("OptPlatform", call.platform.to_owned()),
+        ("ClientIP", telling.client_ip.clone()),
+        ("OptPlatform", telling.platform.to_owned()),
     ];
     if let Some(token) = token {
         let time = now.secs().to_string();
@@ -186,7 +186,7 @@ impl<'a> Event<'a> {
             callback_command,
             event_type: if event.channel == Channel::Ws { 2 } else { 1 },
             task_id: &event.push.task_id,
-            // A push has none of its own: the calls that can name one are not there yet.
+            // Of the callers' requests only those of the newer push service can name one.
             data_id: event.push.data_id.as_deref().unwrap_or_default(),
             task_time: event.push.accepted_at.secs(),
             event_time: event.at.secs(),
@@ -255,29 +255,32 @@ mod tests {
     fn a_push_is_told_as_the_contract_shows_it() {
         let (push, user) = (a_push(), UserId::try_from("user2").unwrap());
         let event = |channel, stage| PushEvent { push: &push, user: &user, channel, at: NOW, stage };
-        let call = pushes(&[
+        let telling = pushes(&[
             event(Channel::Apns, Stage::Sent(OutcomeClass::Delivered)),
             event(Channel::Fcm, Stage::Sent(OutcomeClass::InvalidToken)),
             event(Channel::Ws, Stage::Reached),
         ]);
-        assert_eq!((call.command, call.platform, call.client_ip.as_str()), ("Push.AllMemberPush", "RESTAPI", ""));
-        insta::assert_snapshot!(call.body, @r#"{"Events":[{"CallbackCommand":"Push.AllMemberPush","EventType":1,"TaskId":"1_2_3_4","DataId":"sale","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":1,"DeviceType":1,"PushStage":1,"ErrCode":0,"ErrInfo":"OK"},{"CallbackCommand":"Push.AllMemberPush","EventType":1,"TaskId":"1_2_3_4","DataId":"sale","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":4,"DeviceType":4,"PushStage":1,"ErrCode":1,"ErrInfo":"invalid_token"},{"CallbackCommand":"Push.AllMemberPush","EventType":2,"TaskId":"1_2_3_4","DataId":"sale","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":0,"DeviceType":0,"PushStage":2,"ErrCode":0,"ErrInfo":"OK"}]}"#);
+        assert_eq!(
+            (telling.command, telling.platform, telling.client_ip.as_str()),
+            ("Push.AllMemberPush", "RESTAPI", "")
+        );
+        insta::assert_snapshot!(telling.body, @r#"{"Events":[{"CallbackCommand":"Push.AllMemberPush","EventType":1,"TaskId":"1_2_3_4","DataId":"sale","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":1,"DeviceType":1,"PushStage":1,"ErrCode":0,"ErrInfo":"OK"},{"CallbackCommand":"Push.AllMemberPush","EventType":1,"TaskId":"1_2_3_4","DataId":"sale","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":4,"DeviceType":4,"PushStage":1,"ErrCode":1,"ErrInfo":"invalid_token"},{"CallbackCommand":"Push.AllMemberPush","EventType":2,"TaskId":"1_2_3_4","DataId":"sale","TaskTime":1557481127,"EventTime":1557481128,"To_Account":"user2","PushPlatform":0,"DeviceType":0,"PushStage":2,"ErrCode":0,"ErrInfo":"OK"}]}"#);
     }
 
     #[test]
     fn a_state_is_told_as_the_contract_shows_it() {
-        let presence = |change| StateChange {
+        let changed = |change| StateChange {
             user: UserId::try_from("anne").unwrap(),
             change,
             at: NOW,
             platform: Some(Platform::Android),
             ip: Some([192, 0, 2, 7].into()),
         };
-        let call = state(&presence(SocketChange::Connected));
-        assert_eq!((call.platform, call.client_ip.as_str()), ("Android", "192.0.2.7"));
-        insta::assert_snapshot!(call.body, @r#"{"CallbackCommand":"State.StateChange","EventTime":1557481128900,"Info":{"Action":"Login","To_Account":"anne","Reason":"Register"}}"#);
+        let telling = state(&changed(SocketChange::Connected));
+        assert_eq!((telling.platform, telling.client_ip.as_str()), ("Android", "192.0.2.7"));
+        insta::assert_snapshot!(telling.body, @r#"{"CallbackCommand":"State.StateChange","EventTime":1557481128900,"Info":{"Action":"Login","To_Account":"anne","Reason":"Register"}}"#);
         for (change, reason) in [(SocketChange::Closed, "LinkClose"), (SocketChange::TimedOut, "TimeOut")] {
-            let body = state(&presence(change)).body;
+            let body = state(&changed(change)).body;
             assert!(
                 body.contains(&format!(r#""Action":"Disconnect","To_Account":"anne","Reason":"{reason}""#)),
                 "{body}"
@@ -288,10 +291,10 @@ mod tests {
     /// The contract's own vector ("Webhook overview", newer edition).
     #[test]
     fn a_call_is_signed_as_in_the_contract() {
-        let call = pushes(&[]);
+        let telling = pushes(&[]);
         let token = SecretString::from("xxxxyyyy".to_owned());
         let at = Timestamp::from_secs(1_669_872_112);
-        let parameters = parameters(&tencent(), &call, Some(&token), at);
+        let parameters = parameters(&tencent(), &telling, Some(&token), at);
         let text: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             text.join("&"),

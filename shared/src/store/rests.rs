@@ -1,0 +1,128 @@
+//! Rests: for how long an app's server is let alone that does not answer as it should.
+//!
+//! All workers look at one item. The first that fails begins a rest, a longer one each time it happens in a row; the
+//! first that is answered well ends it. Meanwhile nobody waits for a server that is down.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+
+use crate::domain::{AppId, Timestamp};
+
+use super::error::condition_failed;
+use super::item::{self, n, number};
+use super::{StoreError, keys};
+
+/// How long the first failure's rest is; each one after it doubles that, up to [`LONGEST`].
+const SHORTEST: Duration = Duration::from_secs(2);
+/// The longest rest: what a server that has recovered waits for at most, before it is called by anyone.
+const LONGEST: Duration = Duration::from_secs(300);
+/// How long a rest is remembered that nobody came to since, in seconds: a day.
+const KEPT_SECS: i64 = 86_400;
+
+/// The rest of an app's server, as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rest {
+    /// Until when nobody calls it; `None` if nothing has failed.
+    pub until: Option<Timestamp>,
+    /// How many rests in a row ended with a failure.
+    pub failures: u32,
+}
+
+impl Rest {
+    /// How much of it is left, if it is not over.
+    pub fn left(&self, now: Timestamp) -> Option<Duration> {
+        let millis = self.until?.millis_since(now);
+        u64::try_from(millis).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
+    }
+
+    /// How long the next failure's is.
+    fn next(&self) -> Duration {
+        SHORTEST.saturating_mul(1 << self.failures.min(16)).min(LONGEST)
+    }
+}
+
+/// Reads, begins and ends rests.
+#[derive(Clone)]
+pub struct RestStore {
+    client: Client,
+    table: String,
+}
+
+impl RestStore {
+    /// Over the table of pushes.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// The rest of an app's server.
+    pub async fn get(&self, app: &AppId) -> Result<Rest, StoreError> {
+        let item = item::get(&self.client, &self.table, &keys::rest(app)).await?.unwrap_or_default();
+        Ok(Rest { until: number(&item, "t").map(Timestamp::from_millis), failures: number(&item, "f").unwrap_or(0) })
+    }
+
+    /// Begins one after a failure. Workers that failed side by side have seen the same, and count once.
+    pub async fn begin(&self, app: &AppId, seen: &Rest, now: Timestamp) -> Result<(), StoreError> {
+        let until = now.plus_millis(i64::try_from(seen.next().as_millis()).unwrap_or(i64::MAX));
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::rest(app).item()))
+            .update_expression("SET t = :until, f = :failures, expires_at = :end")
+            .expression_attribute_values(":until", n(until.millis()))
+            .expression_attribute_values(":failures", n(seen.failures.saturating_add(1)))
+            .expression_attribute_values(":end", n(now.secs() + KEPT_SECS));
+        let update = match seen.failures {
+            0 => update.condition_expression("attribute_not_exists(f)"),
+            failures => update.condition_expression("f = :seen").expression_attribute_values(":seen", n(failures)),
+        };
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if condition_failed(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends it after an answer as it should be, unless someone has failed since it was seen. Says whether this ended
+    /// one: of workers that are answered side by side, one is told so.
+    pub async fn end(&self, app: &AppId, seen: &Rest) -> Result<bool, StoreError> {
+        if seen.failures == 0 {
+            return Ok(false);
+        }
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::rest(app).item()))
+            .condition_expression("f = :seen")
+            .expression_attribute_values(":seen", n(seen.failures));
+        match delete.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if condition_failed(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    #[test]
+    fn a_rest_is_twice_as_long_each_time_up_to_five_minutes() {
+        let waits = [0, 1, 2, 7, 8, 60].map(|failures| Rest { until: None, failures }.next().as_secs());
+        assert_eq!(waits, [2, 4, 8, 256, 300, 300]);
+    }
+
+    #[test]
+    fn of_a_rest_that_never_began_or_is_over_nothing_is_left() {
+        let rest = |until: Timestamp| Rest { until: Some(until), failures: 1 };
+        assert_eq!(Rest::default().left(NOW), None);
+        assert_eq!(rest(NOW).left(NOW), None);
+        assert_eq!(rest(NOW.plus_millis(-1)).left(NOW), None);
+        assert_eq!(rest(NOW.plus_millis(1_500)).left(NOW), Some(Duration::from_millis(1_500)));
+    }
+}
