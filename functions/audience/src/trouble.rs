@@ -2,6 +2,7 @@
 
 use fanfare::dialect::tencent::{self, Code};
 use fanfare::gate::Refused;
+use fanfare::runtime::telemetry::chain;
 use fanfare::store::StoreError;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
@@ -96,7 +97,7 @@ pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<String
 
 /// Tells the log that a call failed here, and why.
 pub(crate) fn log(failure: &dyn std::error::Error) {
-    error!(error = %failure, "A call failed here");
+    error!(error = chain(failure), "A call failed here");
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use fanfare::gate::{Gate, Refused};
 use fanfare::queue::{self, Queues, Urls};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::http::{self, Request};
-use fanfare::runtime::{Clock, aws, telemetry};
+use fanfare::runtime::telemetry::{self, chain};
+use fanfare::runtime::{Clock, aws};
 use fanfare::store::{self, AppStore, IntakeStore, StoreError, UserStore};
 use tracing::error;
 
@@ -80,6 +81,6 @@ fn refused(refused: Refused) -> Error {
 }
 
 fn internal(failure: StoreError) -> Error {
-    error!(error = %failure, "A push could not be accepted");
+    error!(error = chain(&failure), "A push could not be accepted");
     Error::new(Code::Internal, "internal error: try again")
 }

@@ -7,6 +7,7 @@ use fanfare::dialect::tencent::caller::Caller;
 use fanfare::dialect::tencent::{Call, Code, Command, Criteria, Error, PushRequest, Recipients, Reply, push, task_id};
 use fanfare::domain::{App, Audience, Message, Push, PushId, QuotaError, Seq, Timestamp};
 use fanfare::queue::FanOutTask;
+use fanfare::runtime::telemetry::chain;
 use fanfare::store::{Accepted, Intake, Refusal};
 use tracing::{info, warn};
 
@@ -111,7 +112,7 @@ impl PushIntake {
         match self.queues.fan_out(&[FanOutTask::Spread { push: id }], delay).await {
             Ok(()) => info!(app.id = %app.id, push.id = %id, "Accepted push `{id}`"),
             Err(failure) => warn!(
-                app.id = %app.id, push.id = %id, error = %failure, "Accepted push `{id}`, whose fan-out starts late"
+                app.id = %app.id, push.id = %id, error = chain(&failure), "Accepted push `{id}`, whose fan-out starts late"
             ),
         }
     }

@@ -5,7 +5,9 @@ use std::future::Future;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use serde::de::DeserializeOwned;
-use tracing::{Instrument, debug, error, info_span};
+use tracing::{Instrument, debug, error, info_span, warn};
+
+use crate::runtime::telemetry::chain;
 
 /// Messages of one batch that run side by side: all of them (a batch has ten at most), so that each has the whole time
 /// of the invocation.
@@ -21,6 +23,10 @@ pub enum Failure {
     /// It is another queue's task: it goes to the dead letters, for a person to see.
     #[error("the task belongs into another queue")]
     Misrouted,
+    /// A stranger's server fails, and goes on failing: the task goes to the dead letters, whose alarm tells of it. Nothing
+    /// of ours is wrong.
+    #[error(transparent)]
+    GivenUp(Box<dyn std::error::Error + Send + Sync>),
     /// Something failed on which it depends.
     #[error(transparent)]
     Failed(#[from] Box<dyn std::error::Error + Send + Sync>),
@@ -30,6 +36,11 @@ impl Failure {
     /// Something failed.
     pub fn of(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Failed(Box::new(error))
+    }
+
+    /// Someone else's server failed for the last time.
+    pub fn given_up(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::GivenUp(Box::new(error))
     }
 }
 
@@ -55,6 +66,11 @@ where
                         Ok(Ok(())) => false,
                         Ok(Err(Failure::Held)) => {
                             debug!("Another environment has the task: it stays in its queue");
+                            true
+                        }
+                        Ok(Err(failure @ Failure::GivenUp(_))) => {
+                            // No error: it would be one at each of its receptions, and the alarm on errors is for ours.
+                            warn!(error = chain(&failure), "A task is given up and stays in its queue");
                             true
                         }
                         Ok(Err(failure)) => {
@@ -91,12 +107,6 @@ fn parse<T: DeserializeOwned>(message: &SqsMessage) -> Result<T, serde_json::Err
     serde_json::from_str(message.body.as_deref().unwrap_or_default())
 }
 
-/// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,8 +141,10 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_with_its_causes() {
-        let error = Failure::of(std::io::Error::other("broken"));
-        assert_eq!(chain(&error), "broken");
+    fn a_failure_is_told_as_what_failed() {
+        let broken = || std::io::Error::other("broken");
+        for failure in [Failure::of(broken()), Failure::given_up(broken())] {
+            assert_eq!(chain(&failure), "broken");
+        }
     }
 }

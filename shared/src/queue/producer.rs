@@ -11,6 +11,7 @@ use tracing::error;
 
 use crate::domain::{AppId, Channel, limits};
 use crate::runtime::config::{ConfigError, Lookup, optional, required};
+use crate::runtime::telemetry::chain;
 
 use super::{DeliverTask, FanOutTask, News, WebhookTask};
 
@@ -143,7 +144,7 @@ impl Webhooks {
         match tokio::time::timeout(NEWS_PATIENCE, self.enqueue(&tasks, Duration::ZERO)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                error!(app.id = %app, error = %error, calls = tasks.len(), "The webhook of `{app}` misses some news");
+                error!(app.id = %app, error = chain(&error), calls = tasks.len(), "The webhook of `{app}` misses some news");
             }
             Err(_) => {
                 error!(app.id = %app, calls = tasks.len(), "The webhook of `{app}` misses some news: no answer in time")
