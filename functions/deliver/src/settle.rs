@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fanfare::domain::{App, Channel, ConnectionId, Outcome, Push, Tally, Timestamp, limits};
-use fanfare::queue::{DeliverTask, Destination};
+use fanfare::queue::{self, DeliverTask, Destination};
 use fanfare::store::{Done, StoreError};
 use futures::{StreamExt, stream};
 use tracing::{info, warn};
 
 use crate::Deliver;
 
-/// Wait before the second attempt, in seconds; each later one waits four times as long, up to a queue's longest delay.
-const FIRST_RETRY_SECS: u64 = 2;
 /// Dead devices that are forgotten side by side.
 const AT_ONCE: usize = 8;
 
@@ -50,7 +48,7 @@ fn retry_delay(attempt: u8, outcomes: &[Outcome]) -> u32 {
         Outcome::Throttled(wait) | Outcome::Transient(wait) => *wait,
         _ => None,
     });
-    let own = Duration::from_secs(FIRST_RETRY_SECS.saturating_mul(1 << (2 * u32::from(attempt).min(10))));
+    let own = queue::retry_delay(attempt);
     let longest = Duration::from_secs(limits::QUEUE_DELAY_SECS as u64);
     asked.chain([own]).max().unwrap_or(own).min(longest).as_secs() as u32
 }

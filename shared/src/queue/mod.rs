@@ -4,10 +4,12 @@
 
 mod consumer;
 mod producer;
+mod retry;
 mod task;
 
 pub use consumer::{Failure, consume};
 pub use producer::{QueueError, Queues, Urls, Webhooks};
+pub use retry::retry_delay;
 pub use task::{DeliverTask, Destination, FanOutTask, News, Resume, WebhookTask, Window};
 
 pub use aws_sdk_sqs::Client;
