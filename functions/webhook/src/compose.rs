@@ -1,9 +1,7 @@
 //! News become calls: places become users, ids become what the caller of the push knows.
 
-use std::collections::HashMap;
-
 use fanfare::dialect::tencent::webhook::{self, PushEvent, Stage, Telling};
-use fanfare::domain::{AppId, Channel, ShardSet, UserId};
+use fanfare::domain::{AppId, Channel, ShardSet};
 use fanfare::queue::{Failure, News};
 
 use crate::WebhookFunction;
@@ -16,9 +14,7 @@ impl WebhookFunction {
             News::Sent { push, shard, channel, at, ended } => {
                 let Some(push) = self.pushes.get(*push).await.map_err(Failure::of)? else { return Ok(None) };
                 let places: ShardSet = ended.values().flatten().copied().collect();
-                let contacts = self.contacts.of_members(app, *shard, &places).await.map_err(Failure::of)?;
-                let users: HashMap<u16, UserId> =
-                    contacts.into_iter().map(|contact| (contact.ordinal.low(), contact.user)).collect();
+                let users = self.contacts.names(app, *shard, &places).await.map_err(Failure::of)?;
                 let events: Vec<PushEvent<'_>> = ended
                     .iter()
                     .flat_map(|(class, places)| places.iter().map(move |place| (*class, place)))

@@ -18,7 +18,7 @@ use crate::domain::{
 use super::StoreError;
 use super::devices::{pack, unpack};
 use super::error::{condition_failed, transaction_lost};
-use super::item::{self, Item, b, backoff, bytes, n, number, s, text};
+use super::item::{self, Consistency, Item, b, backoff, bytes, n, number, s, text};
 use super::keys::{self, Key};
 
 /// From how many members among 256 consecutive users on their contacts are read by range.
@@ -81,23 +81,10 @@ impl ContactStore {
     /// The contacts of the members of one shard, in the order of their ordinals, strongly consistent:
     /// by range where members are dense, one by one where they are sparse.
     pub async fn of_members(&self, app: &AppId, shard: Shard, members: &ShardSet) -> Result<Vec<Contact>, StoreError> {
-        let plan = ReadPlan::of(members);
-        let pk = keys::contacts(app, shard);
-        let ranges = stream::iter(plan.ranges.into_iter().map(|(from, to)| {
-            let pk = &pk;
-            async move {
-                let (from, to) = (keys::contact_place(from), keys::contact_place(to));
-                item::query(&self.client, &self.table, pk, &from, &to).await
-            }
-        }))
-        .buffer_unordered(RANGES_AT_ONCE)
-        .try_concat();
-        let singles: Vec<Key> = plan.singles.iter().map(|low| keys::contact(app, shard.ordinal(*low))).collect();
-        let (ranges, singles) = futures::try_join!(ranges, item::get_all(&self.client, &self.table, &singles))?;
-        let mut contacts = Vec::with_capacity(ranges.len() + singles.len());
-        for item in ranges.iter().chain(&singles) {
-            let low = text(item, "sk").and_then(|low| low.parse().ok());
-            let low = low.ok_or_else(|| StoreError::corrupt("contact", "no place"))?;
+        let items = self.items_of_members(app, shard, ReadPlan::of(members), Consistency::Strong).await?;
+        let mut contacts = Vec::with_capacity(items.len());
+        for item in &items {
+            let low = place_of(item)?;
             if members.contains(low) && !is_mark(item) {
                 match read_contact(shard.ordinal(low), item) {
                     Ok(contact) => contacts.push(contact),
@@ -110,6 +97,24 @@ impl ContactStore {
         }
         contacts.sort_unstable_by_key(|contact| contact.ordinal);
         Ok(contacts)
+    }
+
+    /// Whose places in a shard are whose. A place is never another user's, so reads that may be a moment old do, for
+    /// half; places that they do not find are looked at once more, as they are. Users who were deleted are absent.
+    pub async fn names(
+        &self,
+        app: &AppId,
+        shard: Shard,
+        places: &ShardSet,
+    ) -> Result<HashMap<u16, UserId>, StoreError> {
+        let mut names = HashMap::new();
+        let mut left = places.clone();
+        let items =
+            self.items_of_members(app, shard, ReadPlan::of(places).narrowed(places), Consistency::Eventual).await?;
+        note_names(&items, &mut left, &mut names)?;
+        let missed: Vec<Key> = left.iter().map(|low| keys::contact(app, shard.ordinal(low))).collect();
+        note_names(&item::get_all(&self.client, &self.table, &missed).await?, &mut left, &mut names)?;
+        Ok(names)
     }
 
     /// The contacts of some users, in no order, strongly consistent. Users who have none are absent.
@@ -334,6 +339,31 @@ impl ContactStore {
         Ok(items.into_iter().filter_map(with_ordinal).collect())
     }
 
+    /// The items that a plan names, and those between them, in no order.
+    async fn items_of_members(
+        &self,
+        app: &AppId,
+        shard: Shard,
+        plan: ReadPlan,
+        consistency: Consistency,
+    ) -> Result<Vec<Item>, StoreError> {
+        let pk = keys::contacts(app, shard);
+        let ranges = stream::iter(plan.ranges.into_iter().map(|(from, to)| {
+            let pk = &pk;
+            async move {
+                let (from, to) = (keys::contact_place(from), keys::contact_place(to));
+                item::query_at(&self.client, &self.table, pk, (&from, &to), consistency).await
+            }
+        }))
+        .buffer_unordered(RANGES_AT_ONCE)
+        .try_concat();
+        let singles: Vec<Key> = plan.singles.iter().map(|low| keys::contact(app, shard.ordinal(*low))).collect();
+        let singles = item::get_all_at(&self.client, &self.table, &singles, consistency);
+        let (mut items, singles) = futures::try_join!(ranges, singles)?;
+        items.extend(singles);
+        Ok(items)
+    }
+
     fn write_devices(
         &self,
         app: &AppId,
@@ -423,6 +453,16 @@ impl ReadPlan {
         }
         Self { ranges, singles: sparse.iter().collect() }
     }
+
+    /// Without what lies before a range's first member and behind its last: worth it where members are a small part of
+    /// the block that they are in.
+    fn narrowed(mut self, members: &ShardSet) -> Self {
+        for (first, last) in &mut self.ranges {
+            let inside = || (*first..=*last).filter(|low| members.contains(*low));
+            (*first, *last) = (inside().next().unwrap_or(*first), inside().next_back().unwrap_or(*last));
+        }
+        self
+    }
 }
 
 /// The devices after one is registered, that one as stored, and those that gave way to it.
@@ -441,6 +481,29 @@ fn with_device(devices: &[Device], new: &Device) -> (Vec<Device>, Device, Vec<De
     dropped.extend(kept.split_off(kept.len().min(limits::DEVICES_PER_USER - 1)));
     kept.push(new.clone());
     (kept, new, dropped)
+}
+
+/// The place in its shard that an item is for.
+fn place_of(item: &Item) -> Result<u16, StoreError> {
+    text(item, "sk").and_then(|low| low.parse().ok()).ok_or_else(|| StoreError::corrupt("contact", "no place"))
+}
+
+/// Takes note of whose places these are, of those that are still to be named. A mark has no name, and is no place that
+/// was missed.
+fn note_names(items: &[Item], left: &mut ShardSet, names: &mut HashMap<u16, UserId>) -> Result<(), StoreError> {
+    let mut found = ShardSet::default();
+    for item in items {
+        let low = place_of(item)?;
+        if !left.contains(low) {
+            continue;
+        }
+        found.insert(low);
+        if let Some(user) = text(item, "u").and_then(|user| UserId::try_from(user).ok()).filter(|_| !is_mark(item)) {
+            names.insert(low, user);
+        }
+    }
+    *left = std::mem::take(left) - &found;
+    Ok(())
 }
 
 /// Whether it stands where the contact of a deleted user was.
@@ -471,6 +534,32 @@ fn read_holder(item: &Item) -> Option<(Ordinal, DeviceId)> {
 mod tests {
     use super::*;
     use crate::domain::{Channel, DeviceToken, Platform};
+
+    #[test]
+    fn a_plan_is_narrowed_to_its_members() {
+        let members: ShardSet = (200..=299).chain([40_000]).collect();
+        let plan = ReadPlan::of(&members).narrowed(&members);
+        assert_eq!(plan, ReadPlan { ranges: vec![(200, 299)], singles: vec![40_000] });
+        // What lies between two blocks' members stays: it is one range.
+        let apart: ShardSet = (0..30).chain(480..512).collect();
+        assert_eq!(ReadPlan::of(&apart).narrowed(&apart).ranges, [(0, 511)]);
+    }
+
+    #[test]
+    fn places_are_named_once_and_marks_not_at_all() {
+        let item = |low: u16, of: Item| {
+            let mut item = Item::from([("sk".to_owned(), s(format!("{low:05}")))]);
+            item.extend(of);
+            item
+        };
+        let user = |name: &str| Item::from([("u".to_owned(), s(name))]);
+        let mark = Item::from([("x".to_owned(), n(1))]);
+        let items = [item(1, user("anne")), item(2, mark), item(3, user("between"))];
+        let (mut left, mut names) = ([1, 2, 4].into_iter().collect::<ShardSet>(), HashMap::new());
+        note_names(&items, &mut left, &mut names).unwrap();
+        assert_eq!(names, HashMap::from([(1, UserId::try_from("anne").unwrap())]));
+        assert_eq!(left.iter().collect::<Vec<_>>(), [4], "to be looked at once more");
+    }
 
     #[test]
     fn everyone_is_read_by_range_and_a_few_one_by_one() {

@@ -72,16 +72,38 @@ pub(super) async fn put_new(client: &Client, table: &str, item: Item) -> Result<
     }
 }
 
+/// Whether a read sees every write that was answered before it. One that need not costs half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Consistency {
+    Strong,
+    Eventual,
+}
+
 /// The items among `keys` that exist, strongly consistent, in no order. Keys must differ.
 pub(super) async fn get_all(client: &Client, table: &str, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+    get_all_at(client, table, keys, Consistency::Strong).await
+}
+
+/// As [`get_all`], at a consistency.
+pub(super) async fn get_all_at(
+    client: &Client,
+    table: &str,
+    keys: &[Key],
+    consistency: Consistency,
+) -> Result<Vec<Item>, StoreError> {
     stream::iter(keys.chunks(KEYS_PER_BATCH).map(<[Key]>::to_vec))
-        .map(|keys| get_batch(client, table, keys))
+        .map(|keys| get_batch(client, table, keys, consistency))
         .buffer_unordered(BATCHES_AT_ONCE)
         .try_concat()
         .await
 }
 
-async fn get_batch(client: &Client, table: &str, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
+async fn get_batch(
+    client: &Client,
+    table: &str,
+    keys: Vec<Key>,
+    consistency: Consistency,
+) -> Result<Vec<Item>, StoreError> {
     let mut wanted: Vec<Item> = keys.iter().map(Key::item).collect();
     let mut items = Vec::with_capacity(wanted.len());
     let mut round = 0;
@@ -89,7 +111,10 @@ async fn get_batch(client: &Client, table: &str, keys: Vec<Key>) -> Result<Vec<I
         if round > 0 {
             backoff(round).await;
         }
-        let request = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build()?;
+        let request = KeysAndAttributes::builder()
+            .set_keys(Some(wanted))
+            .consistent_read(consistency == Consistency::Strong)
+            .build()?;
         let answer = client.batch_get_item().request_items(table, request).send().await?;
         items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
         wanted = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, rest)| rest.keys).collect();
@@ -106,6 +131,17 @@ pub(super) async fn query(
     from: &str,
     to: &str,
 ) -> Result<Vec<Item>, StoreError> {
+    query_at(client, table, pk, (from, to), Consistency::Strong).await
+}
+
+/// As [`query`], at a consistency.
+pub(super) async fn query_at(
+    client: &Client,
+    table: &str,
+    pk: &str,
+    (from, to): (&str, &str),
+    consistency: Consistency,
+) -> Result<Vec<Item>, StoreError> {
     client
         .query()
         .table_name(table)
@@ -113,7 +149,7 @@ pub(super) async fn query(
         .expression_attribute_values(":pk", s(pk))
         .expression_attribute_values(":from", s(from))
         .expression_attribute_values(":to", s(to))
-        .consistent_read(true)
+        .consistent_read(consistency == Consistency::Strong)
         .into_paginator()
         .items()
         .send()

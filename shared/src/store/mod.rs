@@ -14,7 +14,6 @@ mod deletion;
 mod devices;
 mod due;
 mod error;
-
 mod index;
 mod intake;
 mod item;
@@ -38,7 +37,6 @@ pub use contacts::{Contact, ContactStore};
 pub use deletion::DeletionStore;
 pub use due::{Due, DueStore};
 pub use error::StoreError;
-
 pub use index::IndexStore;
 pub use intake::{Accepted, Intake, IntakeStore, Refusal};
 pub use ledger::{BatchKey, Done, Lease, LedgerStore, Readdressed, Record};
