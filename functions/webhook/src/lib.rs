@@ -11,6 +11,7 @@ mod client;
 mod compose;
 mod pace;
 mod receiver;
+mod refusals;
 mod tell;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 
 use client::Client;
 use pace::Slowness;
+use refusals::Refusals;
 
 /// What the function works with. Clones share connections and what is remembered.
 #[derive(Clone)]
@@ -34,6 +36,7 @@ struct WebhookFunction {
     contacts: ContactStore,
     pace: PaceStore,
     pushes: PushStore,
+    refusals: Arc<Refusals>,
     rests: RestStore,
     slowness: Arc<Slowness>,
     webhooks: Webhooks,
@@ -68,6 +71,7 @@ impl WebhookFunction {
             contacts: ContactStore::new(client.clone(), &tables.audience),
             pace: PaceStore::new(client.clone(), &tables.pushes),
             pushes: PushStore::new(client.clone(), &tables.pushes),
+            refusals: Arc::default(),
             rests: RestStore::new(client, &tables.pushes),
             slowness: Arc::default(),
             webhooks: Webhooks::from_lookup(queue::Client::new(&config), lookup)?,

@@ -10,14 +10,18 @@ use fanfare::store::Paced;
 
 use crate::WebhookFunction;
 
-/// How early a call may be for its turn and wait for it here: queues delay by whole seconds.
+/// How early a call may be for its turn and wait for it here, at most: queues delay by whole seconds.
 const EARLY_MILLIS: i64 = 2_000;
-/// How late it may be. What is later has to reserve anew, behind all others: on a bad day of the queue, for ever, if this were
-/// as short as a queue is late. The rate is exceeded by what is late at a time, and never by more than the workers there are.
+/// How many calls to one app's server may wait here for their turns. At a high rate that makes the wait short: an
+/// environment does nothing else meanwhile.
+const WAITING_AT_ONCE: u32 = 10;
+/// How late a call may be. What is later has to reserve anew, behind all others: on a bad day of the queue, for ever, if this
+/// were as short as a queue is late. The rate is exceeded by what is late at a time, and never by more than the workers
+/// there are.
 const LATE_MILLIS: i64 = 5_000;
-/// How many calls to one app's server are to be under way at a time: a quarter of what all environments do together
-/// (`MaximumConcurrency` times `BatchSize` in the template). A slow server is called less often, so that it does not
-/// take the workers from the others.
+/// How many calls to one app's server are to be under way at a time: a quarter of what all environments do together, one
+/// each (`MaximumConcurrency` in the template). A slow server is called less often, so that it does not take the
+/// workers from the others.
 const CALLS_AT_ONCE: u32 = 25;
 /// Apps whose servers' slowness one environment remembers.
 const REMEMBERED: usize = 1_000;
@@ -44,30 +48,28 @@ impl WebhookFunction {
         window: Option<Window>,
     ) -> Result<Admission, Failure> {
         let now = self.clock.now();
+        let rate = self.slowness.rate(&app.id, webhook.rate);
         let window = match window.filter(|window| now.millis_since(window.start) <= LATE_MILLIS) {
             Some(window) => window,
             None => {
-                let rate = self.slowness.rate(&app.id, webhook.rate);
                 let reserved = self.pace.reserve(Some(&app.id), Paced::Webhook, 1, rate, now).await;
                 let slot = reserved.map_err(Failure::of)?;
                 Window { start: slot.start, end: slot.end }
             }
         };
-        Ok(admission(window, now))
+        Ok(admission(window, rate, now))
     }
 }
 
-fn admission(window: Window, now: Timestamp) -> Admission {
+fn admission(window: Window, rate: u32, now: Timestamp) -> Admission {
     let early = window.start.millis_since(now);
-    match u64::try_from(early) {
-        Ok(_) if early > EARLY_MILLIS => {
-            // A second early: what is too late has to reserve anew, behind all others.
-            let secs = (early / 1_000 - 1).clamp(1, limits::QUEUE_DELAY_SECS);
-            Admission::Later { window, delay: Duration::from_secs(secs.unsigned_abs()) }
-        }
-        Ok(early) => Admission::After(Duration::from_millis(early)),
-        Err(_) => Admission::After(Duration::ZERO),
+    let here = i64::from(WAITING_AT_ONCE * 1_000 / rate.max(1)).min(EARLY_MILLIS);
+    if early > here {
+        // Late rather than early: to be early again would be one more way through the queue.
+        let secs = ((early - here + 999) / 1_000).clamp(1, limits::QUEUE_DELAY_SECS);
+        return Admission::Later { window, delay: Duration::from_secs(secs.unsigned_abs()) };
     }
+    Admission::After(Duration::from_millis(early.max(0).unsigned_abs()))
 }
 
 /// How long the servers of apps take to answer, as this environment has seen.
@@ -103,9 +105,9 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
-    fn admitted(early: i64) -> (Option<u128>, Option<u64>) {
+    fn admitted(early: i64, rate: u32) -> (Option<u128>, Option<u64>) {
         let start = NOW.plus_millis(early);
-        match admission(Window { start, end: start.plus_millis(1) }, NOW) {
+        match admission(Window { start, end: start.plus_millis(1) }, rate, NOW) {
             Admission::After(wait) => (Some(wait.as_millis()), None),
             Admission::Later { window, delay } => {
                 assert_eq!(window.start, start, "what is reserved is kept");
@@ -116,12 +118,23 @@ mod tests {
 
     #[test]
     fn a_call_waits_here_for_a_turn_that_is_near_and_in_the_queue_for_one_that_is_not() {
-        assert_eq!(admitted(-5_000), (Some(0), None));
-        assert_eq!(admitted(0), (Some(0), None));
-        assert_eq!(admitted(2_000), (Some(2_000), None));
-        assert_eq!(admitted(2_001), (None, Some(1)));
-        assert_eq!(admitted(10_900), (None, Some(9)));
-        assert_eq!(admitted(5_000_000), (None, Some(900)));
+        for (early, rate, expected) in [
+            (-5_000, 1, (Some(0), None)),
+            (0, 1_000, (Some(0), None)),
+            (2_000, 1, (Some(2_000), None)),
+            (2_001, 1, (None, Some(1))),
+            (10_900, 5, (None, Some(9))),
+            (13_100, 5, (None, Some(12))),
+            // Ten calls' time.
+            (400, 25, (Some(400), None)),
+            (401, 25, (None, Some(1))),
+            (10, 1_000, (Some(10), None)),
+            (11, 1_000, (None, Some(1))),
+            (1_500, 1_000, (None, Some(2))),
+            (5_000_000, 1_000, (None, Some(900))),
+        ] {
+            assert_eq!(admitted(early, rate), expected, "{early} ms early at {rate} a second");
+        }
     }
 
     #[test]

@@ -4,23 +4,22 @@ use std::time::Duration;
 
 use fanfare::dialect::tencent::webhook::{is_heard, parameters};
 use fanfare::domain::{App, Timestamp, WebhookEvent, limits};
-use fanfare::queue::{Failure, News, WebhookTask};
-use fanfare::store::Rest;
+use fanfare::queue::{Failure, News, WebhookTask, retry_delay};
+use fanfare::runtime::telemetry::chain;
+use fanfare::store::{Paced, Rest, StoreError};
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::WebhookFunction;
 use crate::client::CallError;
 use crate::pace::Admission;
 use crate::receiver::{Receiver, host_of};
 
-/// Calls that may fail before the message is left to its queue, which then has it tried a few times more and moves it
-/// to the dead letters.
-const ATTEMPTS: u8 = 6;
-/// Wait after the first failed call, in seconds; each later one is followed by four times as long.
-const FIRST_RETRY_SECS: u64 = 2;
-/// How old news may become that wait for a server that is let alone, in milliseconds: a day.
-const PATIENCE_MILLIS: i64 = 86_400_000;
+/// How old news may become that wait for a server that rests, in milliseconds: six hours. Each time that they come costs
+/// two requests of the queue and two reads.
+const PATIENCE_MILLIS: i64 = 6 * 3_600_000;
+/// The longest that they wait at a time, in milliseconds: with the spread of a quarter, a queue's longest delay.
+const LONGEST_WAIT_MILLIS: i64 = limits::QUEUE_DELAY_SECS * 1_000 * 4 / 5;
 
 /// Why a message is left to its queue.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +46,7 @@ impl WebhookFunction {
         let receiver = match Receiver::of(webhook) {
             Ok(receiver) => receiver,
             Err(refusal) => {
-                refuse(app, host_of(&webhook.url).as_deref(), &refusal);
+                self.refuse(app, host_of(&webhook.url).as_deref(), &refusal);
                 return Ok(());
             }
         };
@@ -79,13 +78,13 @@ impl WebhookFunction {
                 Ok(())
             }
             Err(error @ (CallError::NotPublic | CallError::Url(_))) => {
-                refuse(app, Some(receiver.host()), &error);
+                self.refuse(app, Some(receiver.host()), &error);
                 Ok(())
             }
             Err(error) => {
                 let attempt = task.attempt;
                 warn!(
-                    app.id = %app.id, host = receiver.host(), attempt, error = %error,
+                    app.id = %app.id, host = receiver.host(), attempt, error = chain(&error),
                     "The webhook of `{}` was called in vain", app.id
                 );
                 self.begin_rest(app, &rest).await;
@@ -94,20 +93,22 @@ impl WebhookFunction {
         }
     }
 
-    /// Puts a task back that came while its server is let alone. That is no attempt.
-    async fn put_back(&self, task: WebhookTask, wait: Duration) -> Result<(), Failure> {
-        if is_last(&task) || is_old(&task, self.clock.now()) {
-            return Err(Failure::of(GivenUp::Resting));
+    /// Puts a task back that came while its server rests. That is no attempt.
+    async fn put_back(&self, task: WebhookTask, rest: Duration) -> Result<(), Failure> {
+        let now = self.clock.now();
+        if is_last(&task) || is_old(&task, now) {
+            return Err(Failure::given_up(GivenUp::Resting));
         }
+        let wait = wait_beyond(rest, now.millis_since(task.news.at()));
         // Not all at the moment when the rest is over.
-        let spread = Duration::from_millis(fastrand::u64(0..=1_000 + wait.as_millis() as u64 / 4));
+        let spread = Duration::from_millis(fastrand::u64(0..=1_000)) + wait.mul_f64(fastrand::f64() / 4.0);
         let back = WebhookTask { window: None, ..task };
         self.webhooks.enqueue(&[back], whole_secs(wait + spread)).await.map_err(Failure::of)
     }
 
     async fn try_again(&self, task: WebhookTask, error: CallError) -> Result<(), Failure> {
         if is_last(&task) {
-            return Err(Failure::of(GivenUp::TooOften(error)));
+            return Err(Failure::given_up(GivenUp::TooOften(error)));
         }
         let again = WebhookTask { attempt: task.attempt + 1, window: None, ..task };
         self.webhooks.enqueue(&[again], retry_delay(task.attempt)).await.map_err(Failure::of)
@@ -116,22 +117,33 @@ impl WebhookFunction {
     /// Whether it began or not changes nothing for this call: the next failure tries again.
     async fn begin_rest(&self, app: &App, rest: &Rest) {
         if let Err(error) = self.rests.begin(&app.id, rest, self.clock.now()).await {
-            warn!(app.id = %app.id, error = %error, "A webhook that fails could not be let alone");
+            warn!(app.id = %app.id, error = chain(&error), "A webhook that fails could not be let alone");
         }
     }
 
-    /// One that could not be ended is over all the same.
+    /// One that could not be ended is over all the same. What was reserved while the server failed is given back, most of it
+    /// by tasks that were put back: otherwise a server that is well again would wait for their turns to pass.
     async fn end_rest(&self, app: &App, rest: &Rest) {
-        if let Err(error) = self.rests.end(&app.id, rest).await {
-            warn!(app.id = %app.id, error = %error, "A webhook that answers again could not be noted as such");
+        let ended = async {
+            if self.rests.end(&app.id, rest).await? {
+                self.pace.reset(Some(&app.id), Paced::Webhook).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = ended.await {
+            warn!(app.id = %app.id, error = chain(&error), "A webhook that answers again could not be noted as such");
         }
     }
-}
 
-/// News that go nowhere are dropped: they would wait for a person who may never come, and the address is refused for
-/// all news to come as well. An error, for the alarm that counts them. Of the URL only the host is told.
-fn refuse(app: &App, host: Option<&str>, reason: &dyn std::error::Error) {
-    error!(app.id = %app.id, host, reason = %reason, "The webhook of `{}` is refused: dropped what it was to hear", app.id);
+    /// News that go nowhere are dropped: they would wait for a person who may never come, and the address is refused for
+    /// all news to come as well. No error, for nothing of ours is wrong, and not said of each of them. Of the URL only the
+    /// host is told.
+    fn refuse(&self, app: &App, host: Option<&str>, reason: &dyn std::error::Error) {
+        if self.refusals.is_to_be_told(&app.id, self.clock.now()) {
+            let reason = chain(reason);
+            warn!(app.id = %app.id, host, reason, "The webhook of `{}` is refused: dropped what it was to hear", app.id);
+        }
+    }
 }
 
 fn event(news: &News) -> WebhookEvent {
@@ -142,16 +154,18 @@ fn event(news: &News) -> WebhookEvent {
 }
 
 fn is_last(task: &WebhookTask) -> bool {
-    task.attempt + 1 >= ATTEMPTS
+    task.attempt + 1 >= limits::ATTEMPTS
 }
 
 fn is_old(task: &WebhookTask, now: Timestamp) -> bool {
     now.millis_since(task.news.at()) > PATIENCE_MILLIS
 }
 
-fn retry_delay(attempt: u8) -> Duration {
-    let secs = FIRST_RETRY_SECS.saturating_mul(1 << (2 * u32::from(attempt).min(10)));
-    Duration::from_secs(secs.min(limits::QUEUE_DELAY_SECS as u64))
+/// How long news wait for a server that rests: until the rest is over, and longer the older they are, so that those of a
+/// server that stays dead come some fifty times and not hundreds.
+fn wait_beyond(rest: Duration, age_millis: i64) -> Duration {
+    let for_age = (age_millis / 4).clamp(0, LONGEST_WAIT_MILLIS);
+    rest.max(Duration::from_millis(for_age.unsigned_abs()))
 }
 
 /// Queues delay by whole seconds: rounded up, so that it does not come too early.
@@ -174,17 +188,38 @@ mod tests {
     }
 
     #[test]
-    fn failed_calls_are_made_again_after_longer_each_time_and_six_times_in_all() {
-        let waits: Vec<u64> = (0..ATTEMPTS).map(|attempt| retry_delay(attempt).as_secs()).collect();
-        assert_eq!(waits, [2, 8, 32, 128, 512, 900]);
-        let last: Vec<bool> = (0..ATTEMPTS).map(|attempt| is_last(&task(attempt))).collect();
+    fn a_call_is_made_six_times_in_all() {
+        let last: Vec<bool> = (0..6).map(|attempt| is_last(&task(attempt))).collect();
         assert_eq!(last, [false, false, false, false, false, true]);
     }
 
     #[test]
-    fn news_are_old_after_a_day() {
-        assert!(!is_old(&task(0), NOW.plus_secs(86_400)));
-        assert!(is_old(&task(0), NOW.plus_secs(86_401)));
+    fn news_are_old_after_six_hours() {
+        assert!(!is_old(&task(0), NOW.plus_secs(21_600)));
+        assert!(is_old(&task(0), NOW.plus_secs(21_601)));
+    }
+
+    #[test]
+    fn news_wait_for_the_rest_and_longer_the_older_they_are() {
+        for (rest_secs, age_secs, wait_secs) in
+            [(300, 0, 300), (300, -5, 300), (2, 40, 10), (300, 1_200, 300), (300, 2_000, 500), (4, 20_000, 720)]
+        {
+            let wait = wait_beyond(Duration::from_secs(rest_secs), age_secs * 1_000);
+            assert_eq!(wait.as_secs(), wait_secs, "a rest of {rest_secs} s, {age_secs} s old");
+        }
+        // With the longest spread it is what a queue delays, and no more.
+        assert_eq!(LONGEST_WAIT_MILLIS + LONGEST_WAIT_MILLIS / 4, limits::QUEUE_DELAY_SECS * 1_000);
+    }
+
+    #[test]
+    fn news_of_a_server_that_stays_dead_come_some_fifty_times() {
+        let (mut age, mut times) = (0, 0);
+        while age <= PATIENCE_MILLIS {
+            let rest = Duration::from_secs(2 << times.min(8)).min(Duration::from_secs(300));
+            age += wait_beyond(rest, age).as_millis() as i64;
+            times += 1;
+        }
+        assert!((30..=50).contains(&times), "{times}");
     }
 
     #[test]

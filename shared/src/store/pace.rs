@@ -117,6 +117,14 @@ impl PaceStore {
         }
     }
 
+    /// Forgets what is reserved: the next unit may go at once. Whoever holds a slot that is to come keeps it, so for a while
+    /// more may go than the rate.
+    pub async fn reset(&self, scope: Option<&AppId>, paced: impl Into<Paced>) -> Result<(), StoreError> {
+        let key = keys::pace(scope, paced.into()).item();
+        self.client.delete_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        Ok(())
+    }
+
     async fn append(
         &self,
         scope: Option<&AppId>,

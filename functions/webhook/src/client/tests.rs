@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fanfare::domain::{Webhook, WebhookEvent};
+use fanfare::runtime::telemetry::chain;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -61,7 +62,12 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: String) 
         }
     }
     let head = String::from_utf8(request).unwrap().to_lowercase();
-    assert!(head.starts_with("post /hook?a=b http/1.1") && head.contains("content-type: application/json"), "{head}");
+    assert!(
+        head.starts_with("post /hook?")
+            && head.contains("a=b http/1.1\r\n")
+            && head.contains("content-type: application/json"),
+        "{head}"
+    );
     stream.write_all(answer.as_bytes()).await.unwrap();
     std::future::pending::<()>().await;
 }
@@ -169,4 +175,34 @@ async fn https_is_spoken_to_servers_with_a_certificate_that_is_trusted() {
     call(&Client::trusting(roots).unwrap(), &url, true).await.unwrap();
     let result = call(&Client::trusting(RootCertStore::empty()).unwrap(), &url, true).await;
     assert!(matches!(result, Err(CallError::Unreachable(_))), "{result:?}");
+}
+
+/// What is told of a failed call: why, and of the URL at most the host.
+#[tokio::test]
+async fn a_failure_is_told_with_its_cause_and_without_the_url() {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key.into())
+        .unwrap();
+    let tls = Server::start(String::new(), Some(TlsAcceptor::from(Arc::new(config)))).await;
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let nonsense = Server::start("nonsense\r\n\r\n".to_owned(), None).await;
+    let client = Client::trusting(RootCertStore::empty()).unwrap();
+    for (server, why) in [
+        (format!("http://127.0.0.1:{gone}"), "refused"),
+        ("http://hidden.invalid".to_owned(), "the name cannot be resolved"),
+        (format!("https://localhost:{}", tls.port), "certificate"),
+        (format!("http://127.0.0.1:{}", nonsense.port), "invalid HTTP"),
+    ] {
+        let error = call(&client, &format!("{server}/hook?a=b&key=secret"), true).await.unwrap_err();
+        let told = chain(&error);
+        assert!(told.starts_with("the webhook cannot be reached: ") && told.contains(why), "{told}");
+        for part in ["secret", "hook", "key", "a=b", "://"] {
+            assert!(!told.replace("webhook", "").contains(part), "{told}");
+        }
+    }
 }
