@@ -2,4 +2,6 @@
 //!
 //! A dialect translates to and from the domain, without I/O. Nothing past here knows a dialect.
 
+mod field;
+pub mod rongcloud;
 pub mod tencent;

@@ -72,6 +72,9 @@ pub struct Rongcloud {
     /// What requests are signed with.
     #[serde(serialize_with = "expose")]
     pub app_secret: SecretString,
+    /// How old a signature may be, in seconds. 0: as old as it likes, because the SDKs sign once and send it for days.
+    #[serde(default)]
+    pub signature_max_age_secs: u32,
 }
 
 /// What an app may spend. The defaults are those of Tencent's contract.

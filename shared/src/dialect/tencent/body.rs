@@ -1,15 +1,22 @@
-//! Reading a request's JSON, one field at a time, each with the error number that the contract has for it.
-//!
-//! Three habits of real clients are let pass everywhere: a member that is `null` is absent (clients in Go), an empty
-//! object may come as `[]` (clients in PHP), and unknown members are ignored.
+//! Reading a request's body.
 
 use serde_json::{Map, Value};
 
 use super::{Code, Error};
+use crate::dialect::field::Fault;
+pub(super) use crate::dialect::field::Field;
 use crate::domain::limits;
 
 /// The text that the service itself answers to a body that is not JSON. What is wrong with it comes after.
 const UNREADABLE: &str = "Fail to Parse json data of body, Please check it";
+
+impl Fault for Code {
+    type Error = Error;
+
+    fn of(self, info: String) -> Error {
+        Error::new(self, info)
+    }
+}
 
 /// A request's body: a JSON object. Anything else, and nothing, is refused with `unreadable`, and so is one that is too deep.
 pub(super) fn parse(bytes: &[u8], unreadable: Code) -> Result<Value, Error> {
@@ -41,84 +48,6 @@ fn levels(value: &Value) -> usize {
         Value::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
         Value::Object(members) => 1 + members.values().map(levels).max().unwrap_or(0),
         _ => 0,
-    }
-}
-
-/// A value, and where in the request it stands: errors say so.
-#[derive(Debug, Clone)]
-pub(super) struct Field<'a> {
-    pub path: String,
-    pub value: &'a Value,
-}
-
-impl<'a> Field<'a> {
-    /// The whole body.
-    pub fn root(value: &'a Value) -> Self {
-        Self { path: String::new(), value }
-    }
-
-    /// An error about this field: its path, and `fault`, such as "must be a string".
-    pub fn error(&self, code: Code, fault: &str) -> Error {
-        Error::new(code, format!("{} {fault}", self.path))
-    }
-
-    pub fn text(&self, code: Code) -> Result<&'a str, Error> {
-        self.value.as_str().ok_or_else(|| self.error(code, "must be a string"))
-    }
-
-    pub fn integer(&self, code: Code) -> Result<i64, Error> {
-        // What is beyond 64 bits is an integer all the same, and out of whatever range there is.
-        let beyond = |number: f64| (number.abs() >= i64::MAX as f64).then_some(number as i64);
-        let integer = self.value.as_i64().or_else(|| self.value.as_f64().and_then(beyond));
-        integer.ok_or_else(|| self.error(code, "must be an integer"))
-    }
-
-    /// The elements of an array.
-    pub fn items(&self, code: Code) -> Result<Vec<Field<'a>>, Error> {
-        let items = self.value.as_array().ok_or_else(|| self.error(code, "must be an array"))?;
-        let item = |(index, value)| Field { path: format!("{}[{index}]", self.path), value };
-        Ok(items.iter().enumerate().map(item).collect())
-    }
-
-    /// The members of an object. Those that are `null` are among them: what they mean depends on the object.
-    pub fn members(&self, code: Code) -> Result<Vec<(&'a str, Field<'a>)>, Error> {
-        let members = match self.value {
-            Value::Object(members) => members.iter(),
-            Value::Array(items) if items.is_empty() => return Ok(Vec::new()),
-            _ => return Err(self.error(code, "must be an object")),
-        };
-        let member =
-            |(name, value): (&'a String, &'a Value)| (name.as_str(), Field { path: self.path_of(name), value });
-        Ok(members.map(member).collect())
-    }
-
-    /// A member of an object, if it is there and not `null`.
-    pub fn member(&self, name: &str) -> Option<Field<'a>> {
-        let value = self.value.get(name).filter(|value| !value.is_null())?;
-        Some(Field { path: self.path_of(name), value })
-    }
-
-    /// A member that must be there.
-    pub fn required(&self, name: &str, code: Code) -> Result<Field<'a>, Error> {
-        let is_object = matches!(self.value, Value::Object(_)) || self.value.as_array().is_some_and(Vec::is_empty);
-        if !is_object {
-            return Err(self.error(code, "must be an object"));
-        }
-        self.member(name).ok_or_else(|| Error::new(code, format!("{} is missing", self.path_of(name))))
-    }
-
-    /// A member that is 0 or 1; 0 if it is absent.
-    pub fn flag(&self, name: &str, code: Code) -> Result<bool, Error> {
-        let Some(field) = self.member(name) else { return Ok(false) };
-        match field.value.as_u64() {
-            Some(0) => Ok(false),
-            Some(1) => Ok(true),
-            _ => Err(field.error(code, "must be 0 or 1")),
-        }
-    }
-
-    fn path_of(&self, member: &str) -> String {
-        if self.path.is_empty() { member.to_owned() } else { format!("{}.{member}", self.path) }
     }
 }
 

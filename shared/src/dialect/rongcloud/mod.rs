@@ -1,0 +1,14 @@
+//! RongCloud's server contract: `/push.json` and what surrounds it.
+//!
+//! Every call is checked in one order: path and method, app, signature, rate, feature, body and fields. Only the rate's place is
+//! hinted at by RongCloud: calls that the feature's lack refuses count against it.
+
+pub mod command;
+mod error;
+pub mod form;
+mod reply;
+pub mod signature;
+
+pub use command::{Call, Command};
+pub use error::{Code, Error};
+pub use reply::Reply;

@@ -1,0 +1,200 @@
+//! Who calls: four headers, one of which only the app's own server can make.
+//!
+//! The signature covers neither the path nor the body, so whoever has seen one request can make others: the contract
+//! rests on HTTPS. It cannot be mended by refusing a nonce that was used, or one that is old, because the SDKs send
+//! the same four headers again and again (Node's makes them once a process). A window for the time is a setting
+//! for those who know their clients.
+
+use http::HeaderMap;
+use secrecy::ExposeSecret;
+use sha1::{Digest, Sha1};
+use subtle::ConstantTimeEq;
+
+use super::{Code, Error};
+use crate::domain::{App, Rongcloud, Timestamp};
+
+/// The four headers of a call, each under its own name or, for hosts that strip such headers, with `RC-` before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// `App-Key`: which app it is about.
+    pub app_key: String,
+    nonce: String,
+    timestamp: String,
+    signature: String,
+}
+
+/// Below this a number of a time is seconds, from it on milliseconds: in seconds it is the year 5138.
+const FIRST_MILLIS: i64 = 100_000_000_000;
+
+impl Signed {
+    /// Reads the headers of a call.
+    ///
+    /// # Errors
+    ///
+    /// 1002 when there is no `App-Key`, 1004 when one of the others is missing.
+    pub fn read(headers: &HeaderMap) -> Result<Self, Error> {
+        let app_key = header(headers, "app-key").filter(|key| !key.is_empty()).ok_or_else(unknown_app)?;
+        let part = |name: &str| {
+            let part = header(headers, name).filter(|part| !part.is_empty());
+            part.ok_or_else(|| Error::new(Code::Signature, format!("the header {name} is missing")))
+        };
+        Ok(Self {
+            app_key,
+            nonce: part("nonce")?,
+            timestamp: part("timestamp")?,
+            signature: part("signature")?.to_ascii_lowercase(),
+        })
+    }
+
+    /// Checks that whoever signed has the app's secret.
+    ///
+    /// # Errors
+    ///
+    /// 1002 when `app` is not the one that was asked for, 1001 when it has no secret, 1004 when the signature is
+    /// another, or older than the app wants them.
+    pub fn verify(&self, app: &App, now: Timestamp) -> Result<(), Error> {
+        let rongcloud = app.rongcloud.as_ref().filter(|rongcloud| rongcloud.app_key == self.app_key);
+        let rongcloud = rongcloud.ok_or_else(unknown_app)?;
+        if rongcloud.app_secret.expose_secret().is_empty() {
+            // An empty secret would let in what anyone can sign.
+            return Err(Error::new(Code::NoSecret, "the app has no secret to check signatures with"));
+        }
+        let wanted = self.sign(rongcloud);
+        if !bool::from(wanted.as_bytes().ct_eq(self.signature.as_bytes())) {
+            return Err(Error::new(Code::Signature, "the signature was not made with the app's secret"));
+        }
+        self.is_fresh(rongcloud, now)
+    }
+
+    /// SHA-1 over secret, nonce and timestamp, as they were sent, in hexadecimal.
+    fn sign(&self, rongcloud: &Rongcloud) -> String {
+        let digest = Sha1::new()
+            .chain_update(rongcloud.app_secret.expose_secret())
+            .chain_update(&self.nonce)
+            .chain_update(&self.timestamp)
+            .finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn is_fresh(&self, rongcloud: &Rongcloud, now: Timestamp) -> Result<(), Error> {
+        if rongcloud.signature_max_age_secs == 0 {
+            return Ok(());
+        }
+        let off = |why| Err(Error::new(Code::Signature, why));
+        let Ok(number) = self.timestamp.parse::<i64>() else { return off("the header timestamp is no number") };
+        let made = if number < FIRST_MILLIS { number } else { number / 1_000 };
+        if now.secs().abs_diff(made) > u64::from(rongcloud.signature_max_age_secs) {
+            return off("the signature is older than the app's setting lets it be, or from the future");
+        }
+        Ok(())
+    }
+}
+
+/// The answer when no app has the App-Key: the contract counts it among the wrong parameters.
+pub fn unknown_app() -> Error {
+    Error::new(Code::Parameter, "invalid App-Key.")
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name).or_else(|| headers.get(format!("rc-{name}")))?;
+    Some(value.to_str().ok()?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn app(secret: &str, max_age: u32) -> App {
+        let rongcloud = json!({"app_key": "key", "app_secret": secret, "signature_max_age_secs": max_age});
+        serde_json::from_value(json!({"id": "a", "rongcloud": rongcloud})).unwrap()
+    }
+
+    fn headers(parts: &[(&'static str, &str)]) -> HeaderMap {
+        parts
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
+    }
+
+    fn signed(nonce: &str, timestamp: &str, signature: &str) -> Signed {
+        let parts = [("app-key", "key"), ("nonce", nonce), ("timestamp", timestamp), ("signature", signature)];
+        Signed::read(&headers(&parts)).unwrap()
+    }
+
+    const NOW: Timestamp = Timestamp::from_secs(1_408_710_700);
+
+    /// Published by RongCloud: the first with its API, the second on the pages of broadcasts.
+    #[test]
+    fn published_signatures_are_good() {
+        for (secret, timestamp, signature) in [
+            ("Y1W2MeFwwwRxa0", "1408710653000", "30be0bbca9c9b2e27578701e9fda2358a814c88f"),
+            ("uwd1c0sxdlx2", "1408706337", "45beb7cc7307889a8e711219a47b7cf6a5b000e8"),
+        ] {
+            assert_eq!(signed("14314", timestamp, signature).verify(&app(secret, 0), NOW), Ok(()));
+            assert_eq!(signed("14314", timestamp, &signature.to_uppercase()).verify(&app(secret, 0), NOW), Ok(()));
+            let other = signed("14315", timestamp, signature).verify(&app(secret, 0), NOW).unwrap_err();
+            assert_eq!(other.code, Code::Signature);
+        }
+    }
+
+    #[test]
+    fn headers_may_have_the_other_names() {
+        let parts = [("rc-app-key", "key"), ("rc-nonce", "1"), ("timestamp", "2"), ("rc-signature", "AB")];
+        let signed = Signed::read(&headers(&parts)).unwrap();
+        assert_eq!((signed.app_key.as_str(), signed.signature.as_str()), ("key", "ab"));
+    }
+
+    #[test]
+    fn what_is_missing_has_its_code() {
+        let all = [("app-key", "key"), ("nonce", "1"), ("timestamp", "2"), ("signature", "3")];
+        for (missing, code) in [(0, 1002), (1, 1004), (2, 1004), (3, 1004)] {
+            let parts: Vec<_> = all.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, part)| *part).collect();
+            assert_eq!(Signed::read(&headers(&parts)).unwrap_err().code.number(), code);
+        }
+    }
+
+    #[test]
+    fn the_app_must_be_the_one_and_have_a_secret() {
+        let signed = signed("14314", "1408710653000", "30be0bbca9c9b2e27578701e9fda2358a814c88f");
+        assert_eq!(signed.verify(&app("", 0), NOW).unwrap_err().code, Code::NoSecret);
+        let mut other = app("Y1W2MeFwwwRxa0", 0);
+        other.rongcloud.as_mut().unwrap().app_key = "another".to_owned();
+        assert_eq!(signed.verify(&other, NOW).unwrap_err(), unknown_app());
+        other.rongcloud = None;
+        assert_eq!(signed.verify(&other, NOW).unwrap_err(), unknown_app());
+    }
+
+    #[test]
+    fn age_counts_only_where_the_app_says_so_in_seconds_or_in_milliseconds() {
+        let sign = |timestamp: &str| {
+            let mut signed = signed("n", timestamp, "x");
+            signed.signature = signed.sign(app("s", 0).rongcloud.as_ref().unwrap());
+            signed
+        };
+        for (timestamp, fresh) in [
+            ("1408710700", true),
+            ("1408710700000", true),
+            ("1408710640", true),
+            ("1408710639", false),
+            ("1408710761000", false),
+            ("24270.8", false),
+            ("99999999999999999999", false),
+        ] {
+            assert_eq!(sign(timestamp).verify(&app("s", 0), NOW), Ok(()), "{timestamp}");
+            assert_eq!(sign(timestamp).verify(&app("s", 60), NOW).is_ok(), fresh, "{timestamp}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_headers_but_signed_ones_are_let_in(nonce in "[ -~]{1,30}", timestamp in "[ -~]{1,30}", signature in "[0-9a-f]{40}|[ -~]{1,50}") {
+            let parts = [("app-key", "key"), ("nonce", nonce.as_str()), ("timestamp", &timestamp), ("signature", &signature)];
+            let verified = Signed::read(&headers(&parts)).and_then(|signed| signed.verify(&app("secret", 0), NOW));
+            prop_assert!(verified.is_err());
+        }
+    }
+}
