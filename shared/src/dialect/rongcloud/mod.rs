@@ -3,12 +3,15 @@
 //! Every call is checked in one order: path and method, app, signature, rate, feature, body and fields. Only the rate's place is
 //! hinted at by RongCloud: calls that the feature's lack refuses count against it.
 
+mod audience;
+mod body;
 pub mod command;
 mod error;
 pub mod form;
 mod reply;
 pub mod signature;
 
+pub use audience::{Receivers, Users};
 pub use command::{Call, Command};
 pub use error::{Code, Error};
 pub use reply::Reply;

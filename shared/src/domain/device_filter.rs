@@ -1,0 +1,71 @@
+//! Which of its users' devices a push is for.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Device, Platform};
+
+/// Which of its users' devices a push is for. Without a word, all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeviceFilter {
+    /// Those that run one of these; all, if there is none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub platforms: BTreeSet<Platform>,
+    /// Those on which the app is installed under this name (bundle id, Android package).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+}
+
+impl DeviceFilter {
+    /// Whether it lets all devices pass.
+    pub fn is_open(&self) -> bool {
+        self.platforms.is_empty() && self.package.is_none()
+    }
+
+    /// Whether a device is meant.
+    pub fn matches(&self, device: &Device) -> bool {
+        let platform = self.platforms.is_empty() || self.platforms.contains(&device.platform);
+        platform && self.package.as_ref().is_none_or(|package| device.package.as_ref() == Some(package))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Channel, DeviceId, DeviceToken, Timestamp};
+
+    fn device(platform: Platform, package: Option<&str>) -> Device {
+        Device {
+            id: DeviceId::try_from("d").unwrap(),
+            platform,
+            channel: Channel::Fcm,
+            token: DeviceToken::new("t"),
+            package: package.map(str::to_owned),
+            push_enabled: true,
+            language: None,
+            registered_at: Timestamp::from_secs(0),
+            active_at: Timestamp::from_secs(0),
+        }
+    }
+
+    #[test]
+    fn platform_and_package_must_both_be_right() {
+        let filter = |platforms: &[Platform], package: Option<&str>| DeviceFilter {
+            platforms: platforms.iter().copied().collect(),
+            package: package.map(str::to_owned),
+        };
+        let (ios, android) = (device(Platform::Ios, Some("a")), device(Platform::Android, None));
+        for (filter, matches) in [
+            (filter(&[], None), [true, true]),
+            (filter(&[Platform::Ios], None), [true, false]),
+            (filter(&[Platform::Ios, Platform::Android], None), [true, true]),
+            (filter(&[], Some("a")), [true, false]),
+            (filter(&[Platform::Android], Some("a")), [false, false]),
+            (filter(&[], Some("A")), [false, false]),
+        ] {
+            assert_eq!([filter.matches(&ios), filter.matches(&android)], matches, "{filter:?}");
+        }
+        assert!(DeviceFilter::default().is_open() && !filter(&[], Some("a")).is_open());
+    }
+}
