@@ -2,6 +2,7 @@
 //!
 //! A dialect translates to and from the domain, without I/O. Nothing past here knows a dialect.
 
+mod canonical;
 mod field;
 pub mod rongcloud;
 pub mod tencent;

@@ -8,6 +8,7 @@ use super::audience::Accounts;
 use super::body::{self, Field};
 use super::offline::BadgeMode;
 use super::{Call, Code, Criteria, Error, Refusal, Reply, elements, offline, terms, timpush};
+use crate::dialect::canonical::canonical;
 use crate::domain::{App, Notification, Quotas, UserId, limits};
 
 /// What a push asks for, checked as far as the request alone allows.
@@ -166,21 +167,6 @@ pub(super) fn sender(request: &Field<'_>) -> Result<Option<UserId>, Error> {
         name => terms::account(name).map(Some).ok_or_else(|| {
             field.error(Code::FromAccount, "can be no account: they have up to 32 printable ASCII characters")
         }),
-    }
-}
-
-/// The request's JSON in one spelling: no white space, members sorted, none that is `null`.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().filter(|(_, value)| !value.is_null()).collect();
-            members.sort_unstable_by_key(|(name, _)| *name);
-            let member =
-                |(name, value): (&String, &Value)| format!("{}:{}", Value::from(name.as_str()), canonical(value));
-            format!("{{{}}}", members.into_iter().map(member).collect::<Vec<_>>().join(","))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        plain => plain.to_string(),
     }
 }
 
