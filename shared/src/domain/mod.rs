@@ -14,6 +14,7 @@ pub mod limits;
 pub mod notification;
 mod presence;
 mod push;
+mod quiet_hours;
 mod quota;
 mod shard_set;
 mod state_change;
@@ -34,6 +35,7 @@ pub use ids::{AppId, Block, ConnectionId, DeviceId, InvalidId, Ordinal, PushId, 
 pub use notification::{Notification, TooLong, Wording};
 pub use presence::{Presence, Reach};
 pub use push::{Message, Push};
+pub use quiet_hours::{QuietHours, QuietLevel};
 pub use quota::{QuotaError, Spent};
 pub use shard_set::ShardSet;
 pub use state_change::{SocketChange, StateChange};
