@@ -37,6 +37,9 @@ optional! {
         text: String,
         /// The caller's own data for the app that opens it, passed through as it is.
         ext: Option<String>,
+        /// Whether the text is shown even on a device that is set to show a bare reminder in place of texts (RongCloud,
+        /// `forceShowPushContent`).
+        text_forced: bool,
         /// The same in other languages, each once.
         translations: Vec<Translation>,
         /// A template that the caller names. Kept, and not applied: templates are made in consoles that are not ours.
@@ -122,6 +125,7 @@ mod tests {
         Notification {
             title: Some("title".to_owned()),
             text: "text".to_owned(),
+            text_forced: true,
             translations: vec![words("de", Some("Titel"), Some("Worte")), words("fr", None, Some("mots"))],
             ios: Ios { title: Some("on iOS".to_owned()), ..Ios::default() },
             android: Android { text: Some("on Android".to_owned()), ..Android::default() },

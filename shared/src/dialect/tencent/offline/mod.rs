@@ -97,6 +97,7 @@ fn read_info(info: &Members<'_>, absent: BadgeMode) -> Result<Offline, Error> {
         title: info.text("Title")?,
         text: info.text("Desc")?.unwrap_or_default(),
         ext: info.text("Ext")?,
+        text_forced: false,
         translations: translations(info)?,
         template: info.text("PushTemplateId")?.map(|id| Template { id, parameters }),
         ios: apns::read(info.part("ApnsInfo")?.as_ref(), badge, absent)?,
