@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::body::{said, text, texts};
-use super::{Code, Error};
+use super::names::{tag, users};
+use super::{Code, Error, custom};
 use crate::dialect::field::Field;
-use crate::domain::{Condition, DeviceFilter, Platform, Tag, Term, UserId};
+use crate::domain::{Condition, DeviceFilter, Platform, Term, UserId};
 
 /// Users that `userid` may name.
 const USERS: usize = 1_000;
 /// Tags in `tag`, and in `tag_or`.
 const TAGS: usize = 20;
-/// Longest tag, in bytes ("Set user tags").
-const TAG_BYTES: usize = 40;
 
 /// The users that a push is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,25 +45,49 @@ impl Receivers {
     /// 1002 for what is missing, malformed or too many, 1005 for a tag that is too long. Among what is missing is a
     /// criterion: an `audience` that asks nothing and does not say `is_to_all` could only mean everyone by mistake.
     pub(super) fn read(request: &Field<'_>) -> Result<Self, Error> {
-        let audience = request.required("audience", Code::Parameter)?;
-        audience.members(Code::Parameter)?;
-        if is_to_all(&audience)? {
-            let devices = DeviceFilter { platforms: platforms(request)?, package: None };
-            return Ok(Self { users: Users::Everyone, devices });
+        let audience = audience(request)?;
+        if let Some(everyone) = Self::everyone(request, &audience)? {
+            return Ok(everyone);
         }
         let named = texts(&audience, "userid", USERS)?;
         if !named.is_empty() {
-            let user = |(field, name): &(Field<'_>, &str)| {
-                UserId::try_from(*name).map_err(|invalid| field.error(Code::Parameter, &format!("is none: {invalid}")))
-            };
-            let users = named.iter().map(user).collect::<Result<_, Error>>()?;
-            return Ok(Self { users: Users::Named(users), devices: DeviceFilter::default() });
+            return Ok(Self::named(users(&named)?));
         }
-        let devices = DeviceFilter {
-            platforms: platforms(request)?,
-            package: text(&audience, "packageName")?.map(str::to_owned),
-        };
-        let condition = condition(&audience)?;
+        Self::matching(request, &audience, condition(&audience)?)
+    }
+
+    /// Reads `platform` and `audience` of a request of Push Plus, which knows no `userid`. A `tagItems` that says
+    /// something overrules `tag` and `tag_or`.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub(super) fn read_custom(request: &Field<'_>) -> Result<Self, Error> {
+        let audience = audience(request)?;
+        if let Some(everyone) = Self::everyone(request, &audience)? {
+            return Ok(everyone);
+        }
+        let items = custom::tag_items(&audience)?;
+        let condition = if items.is_some() { items } else { condition(&audience)? };
+        Self::matching(request, &audience, condition)
+    }
+
+    /// All devices of users who are named.
+    pub(super) fn named(users: BTreeSet<UserId>) -> Self {
+        Self { users: Users::Named(users), devices: DeviceFilter::default() }
+    }
+
+    fn everyone(request: &Field<'_>, audience: &Field<'_>) -> Result<Option<Self>, Error> {
+        if !is_to_all(audience)? {
+            return Ok(None);
+        }
+        let devices = DeviceFilter { platforms: platforms(request)?, package: None };
+        Ok(Some(Self { users: Users::Everyone, devices }))
+    }
+
+    fn matching(request: &Field<'_>, audience: &Field<'_>, condition: Option<Condition>) -> Result<Self, Error> {
+        let package = text(audience, "packageName")?.map(str::to_owned);
+        let devices = DeviceFilter { platforms: platforms(request)?, package };
         let users = match condition {
             Some(condition) => Users::Matching(condition),
             // Whoever has the package: that is a criterion too, though one of devices.
@@ -76,6 +99,12 @@ impl Receivers {
         };
         Ok(Self { users, devices })
     }
+}
+
+fn audience<'a>(request: &Field<'a>) -> Result<Field<'a>, Error> {
+    let audience = request.required("audience", Code::Parameter)?;
+    audience.members(Code::Parameter)?;
+    Ok(audience)
 }
 
 fn is_to_all(audience: &Field<'_>) -> Result<bool, Error> {
@@ -101,29 +130,18 @@ fn platforms(request: &Field<'_>) -> Result<BTreeSet<Platform>, Error> {
 
 /// All of `tag`, and any of `tag_or`.
 fn condition(audience: &Field<'_>) -> Result<Option<Condition>, Error> {
-    let mut parts = terms(audience, "tag", tag)?;
-    let any = terms(audience, "tag_or", tag)?;
+    let mut parts = terms(audience, "tag")?;
+    let any = terms(audience, "tag_or")?;
     if !any.is_empty() {
         parts.push(Condition::Any(any));
     }
-    Ok((!parts.is_empty()).then(|| Condition::All(parts)))
+    Ok((!parts.is_empty()).then_some(Condition::All(parts)))
 }
 
-fn terms(
-    parent: &Field<'_>,
-    name: &str,
-    tag: impl Fn(&Field<'_>, &str) -> Result<Tag, Error>,
-) -> Result<Vec<Condition>, Error> {
+/// The tags of a list, each as a condition.
+pub(super) fn terms(parent: &Field<'_>, name: &str) -> Result<Vec<Condition>, Error> {
     let tags = texts(parent, name, TAGS)?;
-    tags.iter().map(|(field, text)| Ok(Condition::Term(Term::Tag(tag(field, text)?)))).collect()
-}
-
-/// A tag: 1 to 40 bytes of UTF-8. "Special characters", which the page forbids, are nowhere listed.
-pub(super) fn tag(field: &Field<'_>, text: &str) -> Result<Tag, Error> {
-    if text.len() > TAG_BYTES {
-        return Err(field.error(Code::TooLong, &format!("must not be longer than {TAG_BYTES} bytes")));
-    }
-    Tag::try_from(text.to_owned()).map_err(|invalid| field.error(Code::Parameter, &format!("is no tag: {invalid}")))
+    tags.iter().map(|(field, text)| Ok(Condition::Term(Term::Tag(tag(&field.path, text)?)))).collect()
 }
 
 #[cfg(test)]
@@ -131,6 +149,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::domain::Tag;
 
     fn read(platform: Value, audience: Value) -> Result<Receivers, Error> {
         Receivers::read(&Field::root(&json!({"platform": platform, "audience": audience})))
@@ -191,6 +210,7 @@ mod tests {
             (json!(["ios"]), json!({"userid": many(1_001)}), 1002),
             (json!(["ios"]), json!({"userid": [5]}), 1002),
             (json!(["ios"]), json!({"userid": [""]}), 1002),
+            (json!(["ios"]), json!({"userid": ["x".repeat(65)]}), 1005),
             (json!(["ios"]), json!({"tag": many(21)}), 1002),
             (json!(["ios"]), json!({"tag_or": many(21)}), 1002),
             (json!(["ios"]), json!({"tag": "a"}), 1002),

@@ -6,12 +6,20 @@
 mod audience;
 mod body;
 pub mod command;
+mod custom;
 mod error;
 pub mod form;
+mod names;
+pub mod quiet;
 mod reply;
 pub mod signature;
+pub mod tags;
+mod token;
 
 pub use audience::{Receivers, Users};
 pub use command::{Call, Command};
 pub use error::{Code, Error};
+pub use quiet::QuietRequest;
 pub use reply::Reply;
+pub use tags::TagsRequest;
+pub use token::TokenRequest;
