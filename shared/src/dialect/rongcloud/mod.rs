@@ -5,20 +5,28 @@
 
 mod audience;
 mod body;
+mod broadcast;
 pub mod command;
 mod custom;
 mod error;
 pub mod form;
+mod message;
 mod names;
+mod notification;
+mod push;
 pub mod quiet;
 mod reply;
 pub mod signature;
 pub mod tags;
 mod token;
+mod user;
 
 pub use audience::{Receivers, Users};
+pub use broadcast::{Broadcast, ONLINE_SECS, Recall};
 pub use command::{Call, Command};
 pub use error::{Code, Error};
+pub use message::SystemMessage;
+pub use push::PushRequest;
 pub use quiet::QuietRequest;
 pub use reply::Reply;
 pub use tags::TagsRequest;
