@@ -65,8 +65,8 @@ impl ConnectionFunction {
             }
         }
         let platform = known.map(|known| known.platform);
-        let presence = StateChange { user: user.id, change: SocketChange::Connected, at: now, platform, ip };
-        self.tell_arrival(&app, presence).await;
+        let arrival = StateChange { user: user.id, change: SocketChange::Connected, at: now, platform, ip };
+        self.tell_arrival(&app, arrival).await;
         info!(app.id = %app.id, connection.id = %id, "A device connected");
         Ok(200)
     }
@@ -80,8 +80,8 @@ impl ConnectionFunction {
     ) -> Result<i64, Error> {
         if let Some(connection) = self.connections.get(&id).await? {
             self.forget(&connection).await?;
-            let presence = StateChange { user: connection.user, change, at: self.clock.now(), platform: None, ip };
-            self.tell_departure(&connection.app, presence).await;
+            let departure = StateChange { user: connection.user, change, at: self.clock.now(), platform: None, ip };
+            self.tell_departure(&connection.app, departure).await;
             info!(app.id = %connection.app, connection.id = %id, "A device disconnected");
         }
         Ok(200)

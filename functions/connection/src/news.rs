@@ -27,15 +27,15 @@ pub(crate) fn departure(code: Option<i64>, reason: Option<&str>) -> SocketChange
 
 impl ConnectionFunction {
     /// Tells that a user came or went.
-    pub(crate) async fn tell_presence(&self, app: &App, change: StateChange) {
+    pub(crate) async fn tell_change(&self, app: &App, change: StateChange) {
         if app.wants(WebhookEvent::State) {
             self.webhooks.tell(&app.id, vec![News::State(change)]).await;
         }
     }
 
     /// Tells that a user came. What is told during a handshake must not take longer than pushes wait for its end.
-    pub(crate) async fn tell_arrival(&self, app: &App, presence: StateChange) {
-        if tokio::time::timeout(ws::NEWBORN / 2, self.tell_presence(app, presence)).await.is_err() {
+    pub(crate) async fn tell_arrival(&self, app: &App, change: StateChange) {
+        if tokio::time::timeout(ws::NEWBORN / 2, self.tell_change(app, change)).await.is_err() {
             error!(app.id = %app.id, "The webhook of `{}` misses that a user came: the queue is slow", app.id);
         }
     }
@@ -43,7 +43,7 @@ impl ConnectionFunction {
     /// Tells that a user went, of an app that is still to be read.
     pub(crate) async fn tell_departure(&self, app: &AppId, change: StateChange) {
         match self.apps.get(app).await {
-            Ok(Some(app)) => self.tell_presence(&app, change).await,
+            Ok(Some(app)) => self.tell_change(&app, change).await,
             Ok(None) => {}
             Err(error) => error!(app.id = %app, error = %error, "The webhook of `{app}` misses that a user went"),
         }
