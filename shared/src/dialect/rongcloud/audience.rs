@@ -116,15 +116,15 @@ fn is_to_all(audience: &Field<'_>) -> Result<bool, Error> {
 
 /// The platforms, compared without case: the pages write `iOS`, the SDKs `ios`.
 fn platforms(request: &Field<'_>) -> Result<BTreeSet<Platform>, Error> {
-    let list = said(request, "platform");
-    let list = list.ok_or_else(|| Error::new(Code::Parameter, "platform must name at least one of ios and android"))?;
+    if said(request, "platform").is_none() {
+        return Err(Error::new(Code::Parameter, "platform must name at least one of ios and android"));
+    }
     let platform = |(field, name): &(Field<'_>, &str)| match name.to_ascii_lowercase().as_str() {
         "ios" => Ok(Platform::Ios),
         "android" => Ok(Platform::Android),
         "harmonyos" => Ok(Platform::Harmony),
         _ => Err(field.error(Code::Parameter, "must be ios, android or HarmonyOS")),
     };
-    list.items(Code::Parameter)?;
     texts(request, "platform", usize::MAX)?.iter().map(platform).collect()
 }
 

@@ -11,8 +11,6 @@ pub struct Command {
     pub call: Call,
     /// How often an app may call it, unless the app's settings say otherwise.
     pub rates: &'static [Rate],
-    /// Under which name its calls are counted: some paths share what they may spend.
-    pub counted_as: &'static str,
 }
 
 /// So many calls in a time.
@@ -73,7 +71,7 @@ const PUSH_PLUS: &[Rate] = &[Rate { calls: 20, per: Per::Hour }, Rate { calls: 1
 const A_SECOND: &[Rate] = &[Rate { calls: 100, per: Per::Second }];
 
 const fn command(path: &'static str, call: Call, rates: &'static [Rate]) -> Command {
-    Command { path, call, rates, counted_as: path }
+    Command { path, call, rates }
 }
 
 const COMMANDS: &[Command] = &[

@@ -1,7 +1,5 @@
 //! Bodies that are forms: most of the contract's.
 
-use std::borrow::Cow;
-
 use super::{Code, Error};
 use crate::domain::limits;
 
@@ -60,7 +58,7 @@ impl Form {
     ///
     /// 1002 when it is another.
     pub fn flag(&self, name: &str) -> Result<bool, Error> {
-        match self.get(name).map(Cow::from).as_deref() {
+        match self.get(name) {
             None | Some("0" | "false") => Ok(false),
             Some("1" | "true") => Ok(true),
             Some(_) => Err(Error::new(Code::Parameter, format!("{name} must be 0 or 1"))),
