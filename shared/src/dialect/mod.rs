@@ -5,4 +5,5 @@
 mod canonical;
 mod field;
 pub mod rongcloud;
+mod sentence;
 pub mod tencent;

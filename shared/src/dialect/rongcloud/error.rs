@@ -5,6 +5,7 @@ use std::fmt;
 use http::StatusCode;
 
 use crate::dialect::field::Fault;
+use crate::dialect::sentence::sentence;
 
 /// A call that failed: the contract's number for it, and what was wrong and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,17 +20,9 @@ pub struct Error {
 impl Error {
     /// A failure with its sentence.
     pub fn new(code: Code, info: impl Into<String>) -> Self {
-        let mut info = info.into();
-        // A sentence can quote a name that the caller chose. It is not to grow with it.
-        if let Some((end, _)) = info.char_indices().nth(INFO_CHARS) {
-            info.truncate(end);
-            info.push('…');
-        }
-        Self { code, info }
+        Self { code, info: sentence(info.into()) }
     }
 }
-
-const INFO_CHARS: usize = 200;
 
 impl Fault for Code {
     type Error = Error;
@@ -107,10 +100,5 @@ mod tests {
         assert!(Code::ALL.is_sorted());
         let statuses: Vec<u16> = Code::ALL.iter().map(|code| code.status().as_u16()).collect();
         assert_eq!(statuses, [404, 405, 500, 401, 400, 400, 401, 400, 429, 430]);
-    }
-
-    #[test]
-    fn a_sentence_does_not_grow_with_what_it_quotes() {
-        assert_eq!(Error::new(Code::Parameter, "é".repeat(9_000)).info, "é".repeat(200) + "…");
     }
 }

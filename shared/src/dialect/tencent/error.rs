@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::dialect::sentence::sentence;
+
 /// A call that failed: the contract's number for it, and what was wrong and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {info}")]
@@ -15,17 +17,9 @@ pub struct Error {
 impl Error {
     /// A failure with its sentence.
     pub fn new(code: Code, info: impl Into<String>) -> Self {
-        let mut info = info.into();
-        // A sentence can quote a name that the caller chose. It is not to grow with it.
-        if let Some((end, _)) = info.char_indices().nth(INFO_CHARS) {
-            info.truncate(end);
-            info.push('…');
-        }
-        Self { code, info }
+        Self { code, info: sentence(info.into()) }
     }
 }
-
-const INFO_CHARS: usize = 200;
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal),+ $(,)?) => {
@@ -197,11 +191,5 @@ mod tests {
             Code::ALL.iter().filter(|code| code.is_wrong_user_sig()).map(|code| code.number()).collect();
         // Neither that the app has no key, nor what the caller may not do once it is proven.
         assert_eq!(counted, [70001, 70002, 70003, 70009, 70013, 70014]);
-    }
-
-    #[test]
-    fn a_sentence_does_not_grow_with_what_it_quotes() {
-        assert_eq!(Error::new(Code::Json, "é".repeat(200)).info, "é".repeat(200));
-        assert_eq!(Error::new(Code::Json, "é".repeat(9_000)).info, "é".repeat(200) + "…");
     }
 }
