@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::domain::{AppId, DeviceId, Seq, Timestamp, UserId, limits};
 
 use super::StoreError;
+use super::error::unless_refused;
 use super::item::{self, n, number};
 use super::keys::{self, Key};
 
@@ -72,7 +73,8 @@ impl AckStore {
         if seqs.is_empty() {
             return Ok(());
         }
-        self.client
+        let update = self
+            .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::acks(app, user, device).item()))
@@ -80,11 +82,8 @@ impl AckStore {
             .condition_expression("attribute_not_exists(a) OR size(a) < :most")
             .expression_attribute_values(":seqs", numbers(seqs))
             .expression_attribute_values(":most", n(MOST))
-            .expression_attribute_values(":end", n(end(now)))
-            .send()
-            .await
-            .map(drop)
-            .or_else(|error| if super::error::condition_failed(&error) { Ok(()) } else { Err(error.into()) })
+            .expression_attribute_values(":end", n(end(now)));
+        unless_refused(update.send().await).map(drop)
     }
 
     /// Forgets what all devices of a user have acknowledged.
@@ -124,12 +123,8 @@ impl AckStore {
                 .update_expression("SET f = :floor, expires_at = :end DELETE a :covered")
                 .expression_attribute_values(":covered", numbers(covered))
         };
-        match update.send().await {
-            Ok(_) => Ok(()),
-            // Another socket of the device has raised it further.
-            Err(error) if super::error::condition_failed(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        // Refused if another socket of the device has raised it further.
+        unless_refused(update.send().await).map(drop)
     }
 }
 

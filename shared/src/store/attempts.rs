@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 
 use crate::domain::{AppId, Timestamp};
 
-use super::error::condition_failed;
+use super::error::unless_refused;
 use super::item::{self, Item, n, number};
 use super::{StoreError, keys};
 
@@ -104,11 +104,7 @@ impl AttemptStore {
 }
 
 async fn done(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
-    match update.send().await {
-        Ok(_) => Ok(true),
-        Err(error) if condition_failed(&error) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    Ok(unless_refused(update.send().await)?.is_some())
 }
 
 fn is_within_a_minute(since_millis: i64, now: Timestamp) -> bool {

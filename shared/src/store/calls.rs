@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::Client;
 
 use crate::domain::{AppId, Timestamp};
 
-use super::error::condition_failed;
+use super::error::unless_refused;
 use super::item::n;
 use super::{StoreError, keys};
 
@@ -41,10 +41,6 @@ impl CallStore {
             .expression_attribute_values(":end", n(now.secs() + KEPT_SECS))
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":limit", n(limit));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if condition_failed(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(unless_refused(update.send().await)?.is_some())
     }
 }

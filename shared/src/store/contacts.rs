@@ -17,7 +17,7 @@ use crate::domain::{
 
 use super::StoreError;
 use super::devices::{pack, unpack};
-use super::error::{condition_failed, transaction_lost};
+use super::error::unless_refused;
 use super::item::{self, Consistency, Item, b, backoff, bytes, n, number, s, text};
 use super::keys::{self, Key};
 
@@ -170,7 +170,7 @@ impl ContactStore {
                     }
                 }
             }
-            if self.transact(writes).await? {
+            if item::transact(&self.client, writes).await? {
                 return Ok(Some(device));
             }
         }
@@ -214,7 +214,7 @@ impl ContactStore {
             for device in &gone {
                 writes.push(self.release(app, ordinal, device)?);
             }
-            if self.transact(writes).await? {
+            if item::transact(&self.client, writes).await? {
                 return Ok(true);
             }
         }
@@ -239,29 +239,23 @@ impl ContactStore {
             .expression_attribute_values(":u", s(user.id.as_str()))
             .expression_attribute_values(":c", AttributeValue::Ss(vec![connection.to_string()]))
             .return_values(ReturnValue::AllNew);
-        let answer = match update.send().await {
-            Ok(answer) => answer,
-            Err(error) if condition_failed(&error) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(answer) = unless_refused(update.send().await)? else { return Ok(None) };
         let item = answer.attributes.unwrap_or_default();
         bytes(&item, "d").map_or_else(|| Ok(Vec::new()), unpack).map(Some)
     }
 
     /// Removes a connection, blindly.
     pub async fn disconnect(&self, app: &AppId, ordinal: Ordinal, connection: &ConnectionId) -> Result<(), StoreError> {
-        self.client
+        let update = self
+            .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::contact(app, ordinal).item()))
             .update_expression("DELETE c :c")
             .condition_expression("contains(c, :connection)")
             .expression_attribute_values(":c", AttributeValue::Ss(vec![connection.to_string()]))
-            .expression_attribute_values(":connection", s(connection.as_str()))
-            .send()
-            .await
-            .map(drop)
-            .or_else(|error| if condition_failed(&error) { Ok(()) } else { Err(error.into()) })
+            .expression_attribute_values(":connection", s(connection.as_str()));
+        unless_refused(update.send().await).map(drop)
     }
 
     /// Marks a device active. Says whether there is such a device; a lost race is let be, for whoever won it
@@ -277,7 +271,7 @@ impl ContactStore {
         let mut devices = read.devices.clone();
         let Some(device) = devices.iter_mut().find(|device| device.id == *id) else { return Ok(false) };
         device.active_at = device.active_at.max(now);
-        self.transact(vec![self.write_devices(app, ordinal, None, &read, &devices)?]).await?;
+        item::transact(&self.client, vec![self.write_devices(app, ordinal, None, &read, &devices)?]).await?;
         Ok(true)
     }
 
@@ -407,14 +401,6 @@ impl ContactStore {
             .expression_attribute_values(":n", n(ordinal.0))
             .expression_attribute_values(":i", s(device.id.as_str()));
         Ok(TransactWriteItem::builder().delete(delete.build()?).build())
-    }
-
-    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
-        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if transaction_lost(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

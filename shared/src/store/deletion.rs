@@ -17,7 +17,7 @@ use super::acks::AckStore;
 use super::connections::ConnectionStore;
 use super::contacts::{ContactStore, Held};
 use super::index::{self, Bitmap, BlockPlace, IndexStore};
-use super::item::{backoff, n};
+use super::item::{self, backoff, n};
 use super::standing::{Remains, StandingStore};
 use super::users::{ROUNDS, TRANSACTIONS_AT_ONCE, UserStore, Versioned, WRITES_PER_TRANSACTION};
 use super::{StoreError, keys};
@@ -30,6 +30,7 @@ const MOST_TERMS: usize = WRITES_PER_TRANSACTION - WRITES_EACH - limits::DEVICES
 /// Deletes accounts.
 #[derive(Clone)]
 pub struct DeletionStore {
+    client: Client,
     table: String,
     acks: AckStore,
     connections: ConnectionStore,
@@ -49,7 +50,8 @@ impl DeletionStore {
             contacts: ContactStore::new(client.clone(), table.clone()),
             index: IndexStore::new(client.clone(), table.clone()),
             standing: StandingStore::new(client.clone(), table.clone()),
-            users: UserStore::new(client, table.clone()),
+            users: UserStore::new(client.clone(), table.clone()),
+            client,
             table,
         }
     }
@@ -131,7 +133,7 @@ impl DeletionStore {
                     writes.push(index::write(&self.table, app, place, read, *wanted)?);
                 }
             }
-            if !self.users.transact(writes).await? {
+            if !item::transact(&self.client, writes).await? {
                 return Ok(());
             }
             blocks.extend(wanted);

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Channel, Device, DeviceId, DeviceToken, Platform, Timestamp};
 
 use super::StoreError;
-use super::item::hex;
 
 const VERSION: u8 = 1;
 
@@ -98,7 +97,7 @@ impl From<PackedToken> for DeviceToken {
     fn from(token: PackedToken) -> Self {
         match token {
             PackedToken::Text(text) => Self::new(text),
-            PackedToken::Hex(bytes) => Self::new(hex(&bytes)),
+            PackedToken::Hex(bytes) => Self::new(base16ct::lower::encode_string(&bytes)),
             PackedToken::Base64(lengths, bits) => Self::new(unsixbit(&lengths, &bits)),
         }
     }
@@ -106,16 +105,7 @@ impl From<PackedToken> for DeviceToken {
 
 /// The bytes of a text that is nothing but pairs of lower-case hex digits.
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() || pairs.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+    base16ct::lower::decode_vec(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -214,7 +204,7 @@ mod tests {
     #[test]
     fn the_stored_format_stays() {
         assert_eq!(
-            hex(&pack(&[device("00ff")]).unwrap()),
+            base16ct::lower::encode_string(&pack(&[device("00ff")]).unwrap()),
             "01010570686f6e650101010200ff010f636f6d2e6578616d706c652e617070010080a0abfef96202"
         );
     }

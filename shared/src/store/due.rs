@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
 use crate::domain::{Push, PushId, Timestamp, limits};
 
-use super::error::condition_failed;
+use super::error::unless_refused;
 use super::item::{self, n, number, text};
 use super::{StoreError, keys};
 
@@ -80,12 +80,8 @@ impl DueStore {
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_names("#next", "next")
             .expression_attribute_values(":next", n(next.millis()));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            // Settled meanwhile.
-            Err(error) if condition_failed(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        // Refused if it was settled meanwhile.
+        unless_refused(update.send().await).map(drop)
     }
 }
 

@@ -56,6 +56,19 @@ pub(super) fn condition_failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R
     code(error) == Some("ConditionalCheckFailedException")
 }
 
+/// What a conditional write came to; `None` if it was refused because its condition did not hold.
+pub(super) fn unless_refused<T, E, R>(result: Result<T, SdkError<E, R>>) -> Result<Option<T>, StoreError>
+where
+    E: ProvideErrorMetadata,
+    aws_sdk_dynamodb::Error: From<SdkError<E, R>>,
+{
+    match result {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if condition_failed(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Whether a transaction was refused because someone else was changing, or had changed, its items: reading again and
 /// trying again may pass. One that was cancelled for want of capacity, say, was not: it would only be refused again.
 pub(super) fn transaction_lost<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {

@@ -5,8 +5,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
 use crate::domain::{AppId, Push, PushId, QuotaError, Quotas, Seq, Spent, Timestamp};
 
-use super::error::transaction_lost;
-use super::item::{self, Item, backoff, hex, n, number, s, text};
+use super::item::{self, Item, backoff, n, number, s, text};
 use super::keys::Key;
 use super::{StoreError, due, keys, offline, pushes};
 
@@ -71,7 +70,7 @@ impl IntakeStore {
     /// `push` makes the push of the number it gets. Of simultaneous requests one passes; the others are told what
     /// they would have been told a moment later.
     pub async fn accept(&self, intake: &Intake<'_>, push: impl Fn(Seq) -> Push) -> Result<Accepted, Refusal> {
-        let dedup_key = keys::dedup(intake.app, intake.dedup_key, &hex(intake.fingerprint));
+        let dedup_key = keys::dedup(intake.app, intake.dedup_key, &base16ct::lower::encode_string(intake.fingerprint));
         let quota_key = keys::quota(intake.app);
         for round in 0..ROUNDS {
             let items = item::get_all(&self.client, &self.table, &[dedup_key.clone(), quota_key.clone()]).await?;
@@ -90,7 +89,7 @@ impl IntakeStore {
                 due::write(&self.table, &push)?,
             ];
             writes.extend(offline::keep(&self.table, &push)?);
-            if self.transact(writes).await? {
+            if item::transact(&self.client, writes).await? {
                 return Ok(Accepted::New(Box::new(push)));
             }
             backoff(round).await;
@@ -101,7 +100,7 @@ impl IntakeStore {
     /// Accepts a request that spends no quota and whose push has no number: it meets no other of the app. It cannot be
     /// kept, because what is kept is found by its number.
     pub async fn accept_unnumbered(&self, intake: &Intake<'_>, push: Push) -> Result<Accepted, StoreError> {
-        let dedup_key = keys::dedup(intake.app, intake.dedup_key, &hex(intake.fingerprint));
+        let dedup_key = keys::dedup(intake.app, intake.dedup_key, &base16ct::lower::encode_string(intake.fingerprint));
         for round in 0..ROUNDS {
             let before = item::get(&self.client, &self.table, &dedup_key).await?;
             if let Some(repeat) = before.as_ref().and_then(|item| read_repeat(item, intake)) {
@@ -112,21 +111,12 @@ impl IntakeStore {
                 pushes::write(&self.table, &push)?,
                 due::write(&self.table, &push)?,
             ];
-            if self.transact(writes).await? {
+            if item::transact(&self.client, writes).await? {
                 return Ok(Accepted::New(Box::new(push)));
             }
             backoff(round).await;
         }
         Err(StoreError::Contended(ROUNDS))
-    }
-
-    /// Writes all or nothing. Says whether it was all: if not, someone else came first.
-    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
-        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if transaction_lost(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
     }
 
     fn write_spent(&self, key: &Key, before: Spent, after: Spent) -> Result<TransactWriteItem, StoreError> {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, TransactWriteItem};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::StoreError;
-use super::error::condition_failed;
+use super::error::{transaction_lost, unless_refused};
 use super::keys::Key;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -46,14 +46,13 @@ pub(super) fn bytes<'a>(item: &'a Item, name: &str) -> Option<&'a [u8]> {
     item.get(name)?.as_b().ok().map(AsRef::as_ref)
 }
 
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Writes all or nothing. Says whether it was all: if not, someone else came first.
+pub(super) async fn transact(client: &Client, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+    match client.transact_write_items().set_transact_items(Some(writes)).send().await {
+        Ok(_) => Ok(true),
+        Err(error) if transaction_lost(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// One item, strongly consistent.
@@ -65,11 +64,7 @@ pub(super) async fn get(client: &Client, table: &str, key: &Key) -> Result<Optio
 /// Puts an item unless one is there. Says whether it was put.
 pub(super) async fn put_new(client: &Client, table: &str, item: Item) -> Result<bool, StoreError> {
     let put = client.put_item().table_name(table).set_item(Some(item)).condition_expression("attribute_not_exists(pk)");
-    match put.send().await {
-        Ok(_) => Ok(true),
-        Err(error) if condition_failed(&error) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    Ok(unless_refused(put.send().await)?.is_some())
 }
 
 /// Whether a read sees every write that was answered before it. One that need not costs half.

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 
 use super::Paced;
-use super::item::{Item, hex};
+use super::item::Item;
 
 /// A primary key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -71,7 +71,7 @@ pub(super) fn standing(app: &AppId, user: &UserId) -> Key {
 pub(super) fn attempts(app: &AppId, claimed: &str, origin: &str) -> Key {
     // Whoever failed may have claimed any text of any length. An address holds no `#`, so the two are told apart.
     let digest = Sha256::new().chain_update(origin).chain_update(b"#").chain_update(claimed).finalize();
-    Key::new(format!("{app}#f#{}", hex(&digest)), "f")
+    Key::new(format!("{app}#f#{}", base16ct::lower::encode_string(&digest)), "f")
 }
 
 pub(super) fn calls(app: &AppId, command: &str, now: Timestamp) -> Key {
@@ -110,7 +110,7 @@ pub(super) fn attribute_names(app: &AppId) -> Key {
 pub(super) fn device_token(app: &AppId, channel: Channel, token: &DeviceToken) -> Key {
     // The token can be as long as a browser's subscription, and has no business in a key.
     let digest = Sha256::new().chain_update(channel.name()).chain_update(b"#").chain_update(token.expose()).finalize();
-    Key::new(format!("{app}#d#{}", hex(&digest)), "d")
+    Key::new(format!("{app}#d#{}", base16ct::lower::encode_string(&digest)), "d")
 }
 
 pub(super) fn acks_of(app: &AppId, user: &UserId) -> String {

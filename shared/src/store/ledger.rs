@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Channel, PushId, Shard, Tally, Timestamp, limits};
 
-use super::error::condition_failed;
+use super::error::{condition_failed, unless_refused};
 use super::item::{self, Item, b, bytes, n, number, s, text};
 use super::{Cuts, StoreError, keys};
 
@@ -176,11 +176,7 @@ impl LedgerStore {
             .expression_attribute_values(":until", n(until.millis()))
             .expression_attribute_values(":done", item["d"].clone())
             .set_item(Some(item));
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if condition_failed(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(unless_refused(put.send().await)?.is_some())
     }
 
     /// Settles a batch that a repeat found empty, unless there is one of its name: no one is in it any more.
@@ -204,11 +200,7 @@ impl LedgerStore {
             .set_key(Some(keys::batch(batch.push, batch.shard, &batch.to_string()).item()))
             .condition_expression("l = :until AND attribute_not_exists(d)")
             .expression_attribute_values(":until", n(until.millis()));
-        match delete.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if condition_failed(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        unless_refused(delete.send().await).map(drop)
     }
 
     /// Writes how the batches of users addressed again are cut, unless that was done; returns what holds.

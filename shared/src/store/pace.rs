@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 
 use crate::domain::{AppId, Channel, Timestamp};
 
-use super::error::condition_failed;
+use super::error::unless_refused;
 use super::item::{backoff, n, number};
 use super::{StoreError, keys};
 
@@ -110,11 +110,7 @@ impl PaceStore {
             .update_expression("SET t = :until")
             .condition_expression("attribute_not_exists(t) OR t < :until")
             .expression_attribute_values(":until", n(until));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if condition_failed(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        unless_refused(update.send().await).map(drop)
     }
 
     /// Forgets what is reserved: the next unit may go at once. Whoever holds a slot that is to come keeps it, so for a while
@@ -142,11 +138,8 @@ impl PaceStore {
             .expression_attribute_values(":cost", n(cost))
             .expression_attribute_values(":now", n(now))
             .return_values(ReturnValue::UpdatedNew);
-        match update.send().await {
-            Ok(answer) => Ok(answer.attributes.as_ref().and_then(|item| number(item, "t")).map(Micros)),
-            Err(error) if condition_failed(&error) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let answer = unless_refused(update.send().await)?;
+        Ok(answer.and_then(|answer| number(answer.attributes.as_ref()?, "t")).map(Micros))
     }
 
     async fn restart(
@@ -166,11 +159,7 @@ impl PaceStore {
             .condition_expression("attribute_not_exists(t) OR t < :now")
             .expression_attribute_values(":end", n(end))
             .expression_attribute_values(":now", n(now));
-        match update.send().await {
-            Ok(_) => Ok(Some(Micros(end))),
-            Err(error) if condition_failed(&error) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(unless_refused(update.send().await)?.map(|_| Micros(end)))
     }
 }
 

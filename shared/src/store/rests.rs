@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::Client;
 
 use crate::domain::{AppId, Timestamp};
 
-use super::error::condition_failed;
+use super::error::unless_refused;
 use super::item::{self, n, number};
 use super::{StoreError, keys};
 
@@ -77,11 +77,7 @@ impl RestStore {
             0 => update.condition_expression("attribute_not_exists(f)"),
             failures => update.condition_expression("f = :seen").expression_attribute_values(":seen", n(failures)),
         };
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if condition_failed(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        unless_refused(update.send().await).map(drop)
     }
 
     /// Ends it after an answer as it should be, unless someone has failed since it was seen. Says whether this ended
@@ -97,11 +93,7 @@ impl RestStore {
             .set_key(Some(keys::rest(app).item()))
             .condition_expression("f = :seen")
             .expression_attribute_values(":seen", n(seen.failures));
-        match delete.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if condition_failed(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(unless_refused(delete.send().await)?.is_some())
     }
 }
 

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, TransactWriteItem,
 
 use crate::domain::{AppId, ConnectionId, Timestamp, UserId};
 
-use super::error::condition_failed;
+use super::error::unless_refused;
 use super::item::{self, Item, n, number, s, text};
 use super::{StoreError, keys};
 
@@ -135,11 +135,7 @@ impl StandingStore {
             .condition_expression("attribute_not_exists(k) OR k < :at")
             .expression_attribute_values(":at", n(at.millis()))
             .expression_attribute_values(":user", s(user.as_str()));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if condition_failed(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        unless_refused(update.send().await).map(drop)
     }
 
     /// The standings of users, strongly consistent. Those against whom nothing is held are absent.
@@ -172,11 +168,7 @@ impl StandingStore {
             .update_expression("REMOVE l")
             .condition_expression("x = :at")
             .expression_attribute_values(":at", n(remains.deleted_at.millis()));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if condition_failed(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        unless_refused(update.send().await).map(drop)
     }
 
     /// The write that notes a deletion, and the sockets that it leaves open.

@@ -11,7 +11,7 @@ use crate::domain::{
     UserId, limits,
 };
 
-use super::error::{condition_failed, transaction_lost};
+use super::error::unless_refused;
 use super::index::{self, Bitmap, BlockPlace, IndexStore};
 use super::item::{self, Item, backoff, n, number, s, text};
 use super::standing::{Admission, Barred, Standing, StandingStore};
@@ -110,7 +110,7 @@ impl UserStore {
                     writes.push(self.write(app, user, None)?);
                     writes.extend(admission.check(&self.table, app, &user.id)?);
                 }
-                if !self.transact(writes).await? {
+                if !item::transact(&self.client, writes).await? {
                     // Someone created or deleted one of them first. Read again; ordinals that stay unused are no harm.
                     wanted.extend(users.iter().map(|user| (user.id.clone(), user.profile.clone())));
                 }
@@ -228,11 +228,10 @@ impl UserStore {
                 .set_item(Some(item))
                 .condition_expression("attribute_not_exists(pk) OR v = :v")
                 .expression_attribute_values(":v", n(version));
-            match put.send().await {
-                Ok(_) => return Ok(Ok(named)),
-                Err(error) if condition_failed(&error) => backoff(round).await,
-                Err(error) => return Err(error.into()),
+            if unless_refused(put.send().await)?.is_some() {
+                return Ok(Ok(named));
             }
+            backoff(round).await;
         }
         Err(StoreError::Contended(ROUNDS))
     }
@@ -282,12 +281,8 @@ impl UserStore {
             .expression_attribute_values(":n", n(known.ordinal.0))
             .expression_attribute_values(":p", profile_value(&wanted))
             .expression_attribute_values(":one", n(1));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            // Gone since it was read: then there is no profile to update.
-            Err(error) if condition_failed(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        // Refused if the user is gone since it was read: then there is no profile to update.
+        unless_refused(update.send().await).map(drop)
     }
 
     /// Makes changes, those of one block of users together. Says whether all were made.
@@ -325,7 +320,7 @@ impl UserStore {
                     writes.push(index::write(&self.table, app, place, read, *wanted)?);
                 }
             }
-            if !self.transact(writes).await? {
+            if !item::transact(&self.client, writes).await? {
                 return Ok(false);
             }
             blocks.extend(wanted);
@@ -361,15 +356,6 @@ impl UserStore {
                 .expression_attribute_values(":n", n(user.ordinal.0)),
         };
         Ok(TransactWriteItem::builder().put(put.build()?).build())
-    }
-
-    /// Writes all or nothing. Says whether it was all.
-    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
-        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if transaction_lost(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

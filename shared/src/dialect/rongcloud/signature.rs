@@ -73,7 +73,7 @@ impl Signed {
             .chain_update(&self.nonce)
             .chain_update(&self.timestamp)
             .finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        base16ct::lower::encode_string(&digest)
     }
 
     fn is_fresh(&self, rongcloud: &Rongcloud, now: Timestamp) -> Result<(), Error> {

@@ -104,7 +104,7 @@ fn sign(token: &SecretString, time: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(token.expose_secret());
     hash.update(time);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(&hash.finalize())
 }
 
 /// The number of a vendor in `PushPlatform` and `DeviceType`; 0 for a way that the contract does not know.
