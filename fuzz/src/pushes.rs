@@ -114,18 +114,20 @@ fn written(text: &str) -> usize {
 fn check_stored(wanted: &PushRequest, id: PushId, audience: Audience, task_id: &str) {
     let content = wanted.content.clone();
     let sender = wanted.sender.as_ref().map_or(ADMIN, |sender| sender.as_str()).to_owned();
-    let message = Message { sender, body: content.body, notification: content.shown, kept: content.kept };
+    let message = Message { sender, body: content.body, notification: content.shown, kept: content.kept, recallable: false };
     let push = Push {
         id,
         app: app().id,
         seq: Some(Seq(1)),
         accepted_at: Timestamp::from_secs(1_600_000_000),
         audience,
+        devices: fanfare::domain::DeviceFilter::default(),
         population: 100,
         message: Some(message),
         notification: content.notification,
         lifetime_secs: content.lifetime_secs,
         task_id: task_id.to_owned(),
+        revokes: None,
         data_id: wanted.data_id.clone(),
     };
     let json = serde_json::to_value(&push).expect("a push is JSON");

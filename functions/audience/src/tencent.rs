@@ -128,8 +128,8 @@ impl Audience {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<Refused<Error>> for Problem {
+    fn from(refused: Refused<Error>) -> Self {
         match refused {
             Refused::Told(error) => Self::Said(error),
             Refused::Store(failure) => Self::Store(failure),

@@ -78,8 +78,8 @@ impl Trouble {
     }
 }
 
-impl From<Refused> for Trouble {
-    fn from(refused: Refused) -> Self {
+impl From<Refused<tencent::Error>> for Trouble {
+    fn from(refused: Refused<tencent::Error>) -> Self {
         match refused {
             Refused::Told(error) => Self::Unauthorized(error),
             Refused::Store(failure) => Self::Store(failure),

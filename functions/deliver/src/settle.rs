@@ -118,7 +118,7 @@ impl Deliver {
 
 #[cfg(test)]
 mod tests {
-    use fanfare::domain::{AppId, Audience, DeviceToken, Message, PushId, Seq, Shard, Wording};
+    use fanfare::domain::{AppId, Audience, DeviceFilter, DeviceToken, Message, PushId, Seq, Shard, Wording};
 
     use super::*;
 
@@ -132,16 +132,19 @@ mod tests {
             seq: Some(Seq(1)),
             accepted_at: NOW,
             audience: Audience::Everyone,
+            devices: DeviceFilter::default(),
             population: 10,
             message: Some(Message {
                 sender: "admin".to_owned(),
                 body: serde_json::json!([]),
                 notification: None,
                 kept: true,
+                recallable: false,
             }),
             lifetime_secs,
             notification: None,
             task_id: "task".to_owned(),
+            revokes: None,
             data_id: None,
         }
     }

@@ -97,7 +97,9 @@ pub(crate) mod tests {
     use std::collections::BTreeSet;
 
     use fanfare::domain::notification::Translation;
-    use fanfare::domain::{AppId, Audience, ConnectionId, DeviceId, Message, Ordinal, Platform, PushId, Seq, UserId};
+    use fanfare::domain::{
+        AppId, Audience, ConnectionId, DeviceFilter, DeviceId, Message, Ordinal, Platform, PushId, Seq, UserId,
+    };
 
     use super::*;
 
@@ -110,16 +112,19 @@ pub(crate) mod tests {
             seq: Some(Seq(1)),
             accepted_at: NOW,
             audience: Audience::Everyone,
+            devices: DeviceFilter::default(),
             population: 10,
             message: Some(Message {
                 sender: "admin".to_owned(),
                 body: serde_json::json!([]),
                 notification: None,
                 kept: true,
+                recallable: false,
             }),
             lifetime_secs: 60,
             notification: Some(Notification { text: "hi".to_owned(), ..Notification::default() }),
             task_id: "task".to_owned(),
+            revokes: None,
             data_id: None,
         }
     }
@@ -130,6 +135,7 @@ pub(crate) mod tests {
             user: UserId::try_from("u").unwrap(),
             devices,
             connections: connections.iter().map(|id| ConnectionId::try_from(*id).unwrap()).collect::<BTreeSet<_>>(),
+            quiet: None,
         }
     }
 

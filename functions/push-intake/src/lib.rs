@@ -73,7 +73,7 @@ fn unknown() -> Error {
     Error::new(Code::UnknownResource, "there is no such call, or not with this method: check the URL")
 }
 
-fn refused(refused: Refused) -> Error {
+fn refused(refused: Refused<Error>) -> Error {
     match refused {
         Refused::Told(error) => error,
         Refused::Store(failure) => internal(failure),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fanfare::dialect::tencent::audience::Accounts;
 use fanfare::dialect::tencent::caller::Caller;
 use fanfare::dialect::tencent::{Call, Code, Command, Criteria, Error, PushRequest, Recipients, Reply, push, task_id};
-use fanfare::domain::{App, Audience, Message, Push, PushId, QuotaError, Seq, Timestamp};
+use fanfare::domain::{App, Audience, DeviceFilter, Message, Push, PushId, QuotaError, Seq, Timestamp};
 use fanfare::queue::FanOutTask;
 use fanfare::runtime::telemetry::chain;
 use fanfare::store::{Accepted, Intake, Refusal};
@@ -150,16 +150,19 @@ impl Draft<'_> {
             seq,
             accepted_at: self.now,
             audience,
+            devices: DeviceFilter::default(),
             population,
             message: Some(Message {
                 sender: sender.to_owned(),
                 body: content.body,
                 notification: content.shown,
                 kept: content.kept,
+                recallable: false,
             }),
             notification: content.notification,
             lifetime_secs: content.lifetime_secs,
             task_id: task_id::task_id(self.call, sdk_app_id, self.id, self.wanted.random),
+            revokes: None,
             data_id: self.wanted.data_id.clone(),
         }
     }

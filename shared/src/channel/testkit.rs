@@ -29,12 +29,14 @@ pub(super) fn a_push() -> Push {
         seq: Some(Seq(12)),
         accepted_at: Timestamp::from_secs(1_700_000_000),
         audience: Audience::Everyone,
+        devices: crate::domain::DeviceFilter::default(),
         population: 1,
         message: Some(Message {
             sender: "admin".to_owned(),
             body: json!([{ "MsgType": "TIMTextElem", "MsgContent": { "Text": "hi" } }]),
             notification: None,
             kept: true,
+            recallable: false,
         }),
         notification: Some(Notification {
             title: Some("Hello".to_owned()),
@@ -44,6 +46,7 @@ pub(super) fn a_push() -> Push {
         }),
         lifetime_secs: 120,
         task_id: "task-1".to_owned(),
+        revokes: None,
         data_id: None,
     }
 }

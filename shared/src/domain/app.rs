@@ -75,6 +75,45 @@ pub struct Rongcloud {
     /// How old a signature may be, in seconds. 0: as old as it likes, because the SDKs sign once and send it for days.
     #[serde(default)]
     pub signature_max_age_secs: u32,
+    /// How often calls may come, by their path (`/push.json`), where it is not to be as the contract has it.
+    #[serde(default)]
+    pub rates: BTreeMap<String, CallRates>,
+    /// What is switched on.
+    #[serde(default = "all_services")]
+    pub services: BTreeSet<Service>,
+}
+
+/// How often a call may come: at most so many within each whole second, minute, hour and day. Without a word, as often as
+/// it likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallRates {
+    /// Within a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second: Option<u32>,
+    /// Within a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minute: Option<u32>,
+    /// Within an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hour: Option<u32>,
+    /// Within a day of the app's own, which begins as its quotas say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day: Option<u32>,
+}
+
+/// What can be switched on for an app in RongCloud's contract ("Broadcast and push service configuration").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Service {
+    /// Notifications and messages to everyone, by tag, by package or to named users.
+    Push,
+    /// Notifications by an expression over tags ("Push Plus").
+    PushPlus,
+    /// Messages to everyone.
+    Broadcast,
+    /// Messages to everyone who is online.
+    OnlineBroadcast,
 }
 
 /// What an app may spend. The defaults are those of Tencent's contract.
@@ -235,6 +274,10 @@ fn all_events() -> BTreeSet<WebhookEvent> {
 
 fn default_webhook_rate() -> u32 {
     1_000
+}
+
+fn all_services() -> BTreeSet<Service> {
+    BTreeSet::from([Service::Push, Service::PushPlus, Service::Broadcast, Service::OnlineBroadcast])
 }
 
 fn default_wrong_user_sigs() -> u32 {

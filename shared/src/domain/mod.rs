@@ -23,7 +23,8 @@ mod time;
 mod user;
 
 pub use app::{
-    ApnsCredentials, App, Channels, FcmCredentials, Quotas, Rongcloud, ServiceAccount, Tencent, Webhook, WebhookEvent,
+    ApnsCredentials, App, CallRates, Channels, FcmCredentials, Quotas, Rongcloud, Service, ServiceAccount, Tencent,
+    Webhook, WebhookEvent,
 };
 pub use attribute_names::{AttributeNames, NameError};
 pub use audience::Audience;

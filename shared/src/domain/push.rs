@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, Audience, Channel, Notification, PushId, Seq, Shard, Timestamp, limits};
+use super::{AppId, Audience, Channel, DeviceFilter, Notification, PushId, Seq, Shard, Timestamp, limits};
 
 /// What an app shows in a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,14 @@ pub struct Message {
     pub notification: Option<Notification>,
     /// Whether it is kept, until its lifetime ends, for those who are offline.
     pub kept: bool,
+    /// Whether its sender may withdraw it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recallable: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// One accepted request: what is said, to whom, and until when.
@@ -34,6 +42,9 @@ pub struct Push {
     pub accepted_at: Timestamp,
     /// Whom it is for.
     pub audience: Audience,
+    /// Which of their devices it is for.
+    #[serde(default, skip_serializing_if = "DeviceFilter::is_open")]
+    pub devices: DeviceFilter,
     /// How many users the app had when it was accepted: later ones are not meant.
     pub population: u32,
     /// What connected apps are sent. `None`: it is a notification and nothing else, shown on every device, connected
@@ -45,6 +56,9 @@ pub struct Push {
     pub lifetime_secs: u32,
     /// The id under which the caller knows it.
     pub task_id: String,
+    /// The push that it withdraws, if that is what it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revokes: Option<PushId>,
     /// The caller's own word for it, which comes back with what is reported of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_id: Option<String>,
@@ -111,11 +125,19 @@ mod tests {
             seq: Some(Seq(1)),
             accepted_at: Timestamp::from_secs(1_700_000_000),
             audience,
+            devices: DeviceFilter::default(),
             population: 4 * Shard::SIZE,
-            message: Some(Message { sender: "a".to_owned(), body: serde_json::json!([]), notification: None, kept }),
+            message: Some(Message {
+                sender: "a".to_owned(),
+                body: serde_json::json!([]),
+                notification: None,
+                kept,
+                recallable: false,
+            }),
             notification: None,
             lifetime_secs: 60,
             task_id: "task".to_owned(),
+            revokes: None,
             data_id: None,
         }
     }

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tracing::error;
 
 use crate::domain::{
-    AppId, Block, ConnectionId, Device, DeviceId, Ordinal, Shard, ShardSet, Timestamp, User, UserId, limits,
+    AppId, Block, ConnectionId, Device, DeviceId, Ordinal, QuietHours, Shard, ShardSet, Timestamp, User, UserId, limits,
 };
 
 use super::StoreError;
@@ -20,6 +20,7 @@ use super::devices::{pack, unpack};
 use super::error::unless_refused;
 use super::item::{self, Consistency, Item, b, backoff, bytes, n, number, s, text};
 use super::keys::{self, Key};
+use super::quiet;
 
 /// From how many members among 256 consecutive users on their contacts are read by range.
 ///
@@ -46,6 +47,8 @@ pub struct Contact {
     pub devices: Vec<Device>,
     /// Its open sockets.
     pub connections: BTreeSet<ConnectionId>,
+    /// When it wants to be left alone, if ever.
+    pub quiet: Option<QuietHours>,
 }
 
 /// Reads and changes contacts.
@@ -509,6 +512,7 @@ fn read_contact(ordinal: Ordinal, item: &Item) -> Result<Contact, StoreError> {
         user: user.ok_or_else(|| StoreError::corrupt("contact", "no user"))?,
         devices: bytes(item, "d").map_or_else(|| Ok(Vec::new()), unpack)?,
         connections: read_connections(item),
+        quiet: quiet::read(item),
     })
 }
 

@@ -22,6 +22,7 @@ mod ledger;
 mod offline;
 mod pace;
 mod pushes;
+mod quiet;
 mod rests;
 mod snapshots;
 mod standing;

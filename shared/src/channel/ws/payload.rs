@@ -66,8 +66,13 @@ mod tests {
     fn a_push_without_a_body_says_what_to_show() {
         let mut push = Push { seq: None, ..a_push() };
         let notification = push.notification.clone();
-        push.message =
-            Some(Message { sender: "admin".to_owned(), body: serde_json::json!([]), notification, kept: false });
+        push.message = Some(Message {
+            sender: "admin".to_owned(),
+            body: serde_json::json!([]),
+            notification,
+            kept: false,
+            recallable: false,
+        });
         insta::assert_snapshot!(frame(&push), @r#"{"type":"push","id":"0000000000000000000017","seq":null,"from":"admin","sent_at":1700000000000,"expires_at":null,"body":[],"notification":{"title":"Hello","text":"You are invited","ext":"{\"room\":7}"},"task_id":"task-1"}"#);
     }
 

@@ -307,7 +307,8 @@ mod tests {
         };
         let push = parse(&request(limits::REQUEST_LEVELS)).unwrap();
         let Content { body, notification, kept, .. } = push.content;
-        let message = Message { sender: "s".to_owned(), body, notification: notification.clone(), kept };
+        let message =
+            Message { sender: "s".to_owned(), body, notification: notification.clone(), kept, recallable: false };
         let stored =
             serde_json::to_string(&json!({"push": {"message": message, "notification": notification}})).unwrap();
         let read: Value = serde_json::from_str(&stored).unwrap();

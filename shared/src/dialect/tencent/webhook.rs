@@ -225,7 +225,7 @@ fn json(body: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::{AppId, Audience, PushId};
+    use crate::domain::{AppId, Audience, DeviceFilter, PushId};
 
     use super::*;
 
@@ -238,11 +238,13 @@ mod tests {
             seq: None,
             accepted_at: Timestamp::from_millis(1_557_481_127_001),
             audience: Audience::Everyone,
+            devices: DeviceFilter::default(),
             population: 1,
             message: None,
             lifetime_secs: 60,
             notification: None,
             task_id: "1_2_3_4".to_owned(),
+            revokes: None,
             data_id: Some("sale".to_owned()),
         }
     }
