@@ -7,4 +7,4 @@ mod client;
 mod stack;
 
 pub use client::Socket;
-pub use stack::{ADMIN, SDK_APP_ID, Stack};
+pub use stack::{ADMIN, APP_KEY, APP_SECRET, SDK_APP_ID, Stack, form, signature};

@@ -11,6 +11,7 @@ use fanfare::domain::Channel;
 use fanfare::store::{Account, AccountStore, LedgerStore, PushStore, SnapshotStore};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha1::{Digest, Sha1};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -21,6 +22,10 @@ pub const SDK_APP_ID: u64 = 1_400_000_000;
 /// The demo app's administrator.
 pub const ADMIN: &str = "administrator";
 const SECRET_KEY: &str = "fanfare-local-secret-key";
+/// The demo app's App-Key, and the secret that goes with it.
+pub const APP_KEY: &str = "fanfare-local";
+/// What the demo app's calls of RongCloud's contract are signed with.
+pub const APP_SECRET: &str = "fanfare-local-app-secret";
 
 /// How long anything may take before a story gives up on it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -115,6 +120,48 @@ impl Stack {
         let answer = self.http.post(url).body(body).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{url}");
         answer.json().await.unwrap()
+    }
+
+    /// A signed call of RongCloud's contract, as the demo app's backend: the status and the JSON of the answer.
+    pub async fn signed(&self, path: &str, body: impl Into<reqwest::Body>, content_type: &str) -> (u16, Value) {
+        self.signed_as(APP_KEY, APP_SECRET, path, body, content_type, &[]).await
+    }
+
+    /// A signed call with a JSON body.
+    pub async fn signed_json(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.signed(path, body.to_string(), "application/json").await
+    }
+
+    /// A signed call with a form.
+    pub async fn signed_form(&self, path: &str, fields: &[(&str, &str)]) -> (u16, Value) {
+        self.signed(path, form(fields), "application/x-www-form-urlencoded").await
+    }
+
+    /// The same as the backend of any app, with more headers.
+    pub async fn signed_as(
+        &self,
+        app_key: &str,
+        app_secret: &str,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+        content_type: &str,
+        headers: &[(&str, &str)],
+    ) -> (u16, Value) {
+        let (nonce, timestamp) = ("14314", self.now().to_string());
+        let request = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .header("App-Key", app_key)
+            .header("Nonce", nonce)
+            .header("Timestamp", &timestamp)
+            .header("Signature", signature(app_secret, nonce, &timestamp))
+            .header("Content-Type", content_type)
+            .body(body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let answer = request.send().await.unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        let json = serde_json::from_str(&text);
+        (status, json.unwrap_or_else(|_| panic!("{path} was answered {status} without JSON: {text}")))
     }
 
     /// A call of a client app, as a user: the status and the JSON of the answer.
@@ -262,4 +309,15 @@ impl Stack {
             .load()
             .await
     }
+}
+
+/// What RongCloud's contract has its callers sign: SHA-1 over secret, nonce and timestamp, in hexadecimal.
+pub fn signature(app_secret: &str, nonce: &str, timestamp: &str) -> String {
+    let digest = Sha1::digest(format!("{app_secret}{nonce}{timestamp}"));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A form as a client sends it.
+pub fn form(fields: &[(&str, &str)]) -> String {
+    reqwest::Url::parse_with_params("http://form", fields).unwrap().query().unwrap_or_default().to_owned()
 }
