@@ -132,6 +132,10 @@ pub(super) fn push(push: PushId) -> Key {
     Key::new(format!("push#{push}"), "push")
 }
 
+pub(super) fn recalled(push: PushId) -> Key {
+    Key::new(format!("push#{push}"), "recalled")
+}
+
 pub(super) fn snapshot(push: PushId, shard: Shard) -> Key {
     Key::new(format!("push#{push}"), format!("shard#{:05}", shard.0))
 }

@@ -56,6 +56,12 @@ impl PushStore {
         Ok(pushes)
     }
 
+    /// Whether a push was withdrawn: what of it is not sent yet is not to be sent. Strongly consistent, so it
+    /// costs a unit; ask only of what can be withdrawn.
+    pub async fn is_recalled(&self, id: PushId) -> Result<bool, StoreError> {
+        Ok(item::get(&self.client, &self.table, &keys::recalled(id)).await?.is_some())
+    }
+
     fn remember(&self, push: &Arc<Push>) {
         let Ok(mut remembered) = self.remembered.lock() else { return };
         if remembered.len() >= REMEMBERED {
