@@ -6,7 +6,7 @@
 //! for those who know their clients.
 
 use http::HeaderMap;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sha1::{Digest, Sha1};
 use subtle::ConstantTimeEq;
 
@@ -21,37 +21,39 @@ pub struct Signed {
     nonce: String,
     timestamp: String,
     signature: String,
+    /// The first of the others that is missing.
+    missing: Option<&'static str>,
 }
 
 /// Below this a number of a time is seconds, from it on milliseconds: in seconds it is the year 5138.
 const FIRST_MILLIS: i64 = 100_000_000_000;
 
 impl Signed {
-    /// Reads the headers of a call.
+    /// Reads the headers of a call. Whether all are there is told by [`verify`](Self::verify): the app comes first.
     ///
     /// # Errors
     ///
-    /// 1002 when there is no `App-Key`, 1004 when one of the others is missing.
+    /// 1002 when there is no `App-Key`.
     pub fn read(headers: &HeaderMap) -> Result<Self, Error> {
-        let app_key = header(headers, "app-key").filter(|key| !key.is_empty()).ok_or_else(unknown_app)?;
-        let part = |name: &str| {
-            let part = header(headers, name).filter(|part| !part.is_empty());
-            part.ok_or_else(|| Error::new(Code::Signature, format!("the header {name} is missing")))
+        let app_key = header(headers, "app-key").ok_or_else(unknown_app)?;
+        let mut missing = None;
+        let mut part = |name: &'static str| {
+            header(headers, name).unwrap_or_else(|| {
+                missing.get_or_insert(name);
+                String::new()
+            })
         };
-        Ok(Self {
-            app_key,
-            nonce: part("nonce")?,
-            timestamp: part("timestamp")?,
-            signature: part("signature")?.to_ascii_lowercase(),
-        })
+        let (nonce, timestamp) = (part("nonce"), part("timestamp"));
+        let signature = part("signature").to_ascii_lowercase();
+        Ok(Self { app_key, nonce, timestamp, signature, missing })
     }
 
     /// Checks that whoever signed has the app's secret.
     ///
     /// # Errors
     ///
-    /// 1002 when `app` is not the one that was asked for, 1001 when it has no secret, 1004 when the signature is
-    /// another, or older than the app wants them.
+    /// 1002 when `app` is not the one that was asked for, 1001 when it has no secret, 1004 when a header is missing, or the
+    /// signature is another, or older than the app wants them.
     pub fn verify(&self, app: &App, now: Timestamp) -> Result<(), Error> {
         let rongcloud = app.rongcloud.as_ref().filter(|rongcloud| rongcloud.app_key == self.app_key);
         let rongcloud = rongcloud.ok_or_else(unknown_app)?;
@@ -59,21 +61,14 @@ impl Signed {
             // An empty secret would let in what anyone can sign.
             return Err(Error::new(Code::NoSecret, "the app has no secret to check signatures with"));
         }
-        let wanted = self.sign(rongcloud);
+        if let Some(name) = self.missing {
+            return Err(Error::new(Code::Signature, format!("the header {name} is missing")));
+        }
+        let wanted = sign(&rongcloud.app_secret, &self.nonce, &self.timestamp);
         if !bool::from(wanted.as_bytes().ct_eq(self.signature.as_bytes())) {
             return Err(Error::new(Code::Signature, "the signature was not made with the app's secret"));
         }
         self.is_fresh(rongcloud, now)
-    }
-
-    /// SHA-1 over secret, nonce and timestamp, as they were sent, in hexadecimal.
-    fn sign(&self, rongcloud: &Rongcloud) -> String {
-        let digest = Sha1::new()
-            .chain_update(rongcloud.app_secret.expose_secret())
-            .chain_update(&self.nonce)
-            .chain_update(&self.timestamp)
-            .finalize();
-        base16ct::lower::encode_string(&digest)
     }
 
     fn is_fresh(&self, rongcloud: &Rongcloud, now: Timestamp) -> Result<(), Error> {
@@ -90,14 +85,24 @@ impl Signed {
     }
 }
 
+/// Signs as the app's own server does: SHA-1 over secret, nonce and timestamp, as they are sent, in hexadecimal.
+pub fn sign(app_secret: &SecretString, nonce: &str, timestamp: &str) -> String {
+    let digest =
+        Sha1::new().chain_update(app_secret.expose_secret()).chain_update(nonce).chain_update(timestamp).finalize();
+    base16ct::lower::encode_string(&digest)
+}
+
 /// The answer when no app has the App-Key: the contract counts it among the wrong parameters.
 pub fn unknown_app() -> Error {
     Error::new(Code::Parameter, "invalid App-Key.")
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    let value = headers.get(name).or_else(|| headers.get(format!("rc-{name}")))?;
-    Some(value.to_str().ok()?.trim().to_owned())
+    let said = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    };
+    said(name).or_else(|| said(&format!("rc-{name}")))
 }
 
 #[cfg(test)]
@@ -143,9 +148,10 @@ mod tests {
 
     #[test]
     fn headers_may_have_the_other_names() {
-        let parts = [("rc-app-key", "key"), ("rc-nonce", "1"), ("timestamp", "2"), ("rc-signature", "AB")];
+        let parts =
+            [("rc-app-key", "key"), ("nonce", ""), ("rc-nonce", "1"), ("timestamp", "2"), ("rc-signature", "AB")];
         let signed = Signed::read(&headers(&parts)).unwrap();
-        assert_eq!((signed.app_key.as_str(), signed.signature.as_str()), ("key", "ab"));
+        assert_eq!((signed.app_key.as_str(), signed.nonce.as_str(), signed.signature.as_str()), ("key", "1", "ab"));
     }
 
     #[test]
@@ -153,8 +159,17 @@ mod tests {
         let all = [("app-key", "key"), ("nonce", "1"), ("timestamp", "2"), ("signature", "3")];
         for (missing, code) in [(0, 1002), (1, 1004), (2, 1004), (3, 1004)] {
             let parts: Vec<_> = all.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, part)| *part).collect();
-            assert_eq!(Signed::read(&headers(&parts)).unwrap_err().code.number(), code);
+            let verified = Signed::read(&headers(&parts)).and_then(|signed| signed.verify(&app("secret", 0), NOW));
+            let error = verified.unwrap_err();
+            assert_eq!(error.code.number(), code);
+            assert!(missing == 0 || error.info == format!("the header {} is missing", all[missing].0), "{error}");
         }
+        // Which app it is comes first.
+        let nothing_else = Signed::read(&headers(&all[..1])).unwrap();
+        let mut other = app("secret", 0);
+        other.rongcloud.as_mut().unwrap().app_key = "another".to_owned();
+        assert_eq!(nothing_else.verify(&other, NOW).unwrap_err(), unknown_app());
+        assert_eq!(nothing_else.verify(&app("", 0), NOW).unwrap_err().code, Code::NoSecret);
     }
 
     #[test]
@@ -170,10 +185,9 @@ mod tests {
 
     #[test]
     fn age_counts_only_where_the_app_says_so_in_seconds_or_in_milliseconds() {
-        let sign = |timestamp: &str| {
-            let mut signed = signed("n", timestamp, "x");
-            signed.signature = signed.sign(app("s", 0).rongcloud.as_ref().unwrap());
-            signed
+        let signed_at = |timestamp: &str| {
+            let signature = sign(&"s".into(), "n", timestamp);
+            signed("n", timestamp, &signature)
         };
         for (timestamp, fresh) in [
             ("1408710700", true),
@@ -184,8 +198,8 @@ mod tests {
             ("24270.8", false),
             ("99999999999999999999", false),
         ] {
-            assert_eq!(sign(timestamp).verify(&app("s", 0), NOW), Ok(()), "{timestamp}");
-            assert_eq!(sign(timestamp).verify(&app("s", 60), NOW).is_ok(), fresh, "{timestamp}");
+            assert_eq!(signed_at(timestamp).verify(&app("s", 0), NOW), Ok(()), "{timestamp}");
+            assert_eq!(signed_at(timestamp).verify(&app("s", 60), NOW).is_ok(), fresh, "{timestamp}");
         }
     }
 
