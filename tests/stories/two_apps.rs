@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fanfare::dialect::tencent::{Command, usersig};
-use fanfare::domain::App;
+use fanfare::domain::{App, AppName};
 use fanfare::store::AppStore;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ async fn a_proof_is_of_one_app() {
 async fn apps(stack: &Stack) -> [Backend<'_>; 3] {
     let (client, tables) = stack.store().await;
     let store = AppStore::new(client, tables.apps);
-    let demo = store.by_sdk_app_id(SDK_APP_ID).await.unwrap().unwrap();
+    let demo = store.by_name(&AppName::SdkAppId(SDK_APP_ID)).await.unwrap().unwrap();
     let backend = async |id: &str, sdk_app_id: u64| {
         let mut app = serde_json::to_value(&*demo).unwrap();
         app["id"] = id.into();

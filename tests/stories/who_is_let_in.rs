@@ -1,9 +1,10 @@
 //! Who brings too many wrong UserSigs is not heard for a minute, and who calls too often not in that second.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use fanfare::domain::{AppId, Timestamp, UserId};
-use fanfare::store::{Attempt, AttemptStore, CallStore, StandingStore};
+use fanfare::domain::{AppId, Per, Rate, Timestamp, UserId};
+use fanfare::store::{Attempt, AttemptStore, CallStore, Counted, StandingStore};
 use futures::future::join_all;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -175,19 +176,6 @@ async fn counters_are_exact_however_many_come_at_once() {
     let app = &AppId::try_from("a").unwrap();
     let now = Timestamp::from_secs(stack.now());
 
-    let calls = &CallStore::new(client.clone(), &tables.audience);
-    let passed = |app: &'static str, command: &'static str, limit: u32, now: Timestamp| async move {
-        let app = &AppId::try_from(app).unwrap();
-        let counted = join_all((0..50).map(|_| calls.count(app, command, limit, now))).await;
-        counted.into_iter().filter(|passed| *passed.as_ref().unwrap()).count()
-    };
-    assert_eq!(passed("a", "service/one", 5, now).await, 5);
-    assert_eq!(passed("a", "service/one", 5, now.plus_millis(999)).await, 0, "the same second");
-    assert_eq!(passed("a", "service/one", 5, now.plus_millis(1_000)).await, 5, "the next");
-    assert_eq!(passed("a", "service/two", 3, now).await, 3, "another command");
-    assert_eq!(passed("b", "service/one", 60, now).await, 50, "another app");
-    assert_eq!(passed("c", "service/one", 0, now).await, 0);
-
     let attempts = &AttemptStore::new(client, &tables.audience);
     let at = |after| now.plus_millis(after);
     let fail = async |attempt, after| {
@@ -215,6 +203,59 @@ async fn counters_are_exact_however_many_come_at_once() {
     let rare = Attempt { claimed: "rare", ..slow };
     assert!(fail(rare, 0).await && fail(rare, 60_000).await);
     assert!(!locked(rare, 60_000).await);
+}
+
+#[tokio::test]
+async fn calls_are_counted_in_all_their_windows_or_in_none() {
+    let stack = &a_stack().await;
+    let (client, tables) = stack.store().await;
+    let calls = &CallStore::new(client.clone(), &tables.audience);
+    // The first second of a day at UTC+8.
+    let midnight = Timestamp::from_secs(1_700_064_000);
+    let at = |secs: i64| midnight.plus_secs(secs);
+
+    // Of fifty at once, how many pass, and which rate refuses the others.
+    let many = async |app: &'static str, command: &'static str, weight: u32, rates: &[Rate], now: Timestamp| {
+        let app = &AppId::try_from(app).unwrap();
+        let counted = Counted { app, command, weight, rates, utc_offset_minutes: 480 };
+        let told = join_all((0..50).map(|_| calls.count(counted, now))).await;
+        let told: Vec<Result<(), Rate>> = told.into_iter().map(|told| told.unwrap()).collect();
+        let refusals: BTreeSet<Per> = told.iter().filter_map(|told| told.err()).map(|rate| rate.per).collect();
+        (told.iter().filter(|told| told.is_ok()).count(), Vec::from_iter(refusals))
+    };
+    let a = |times, per| Rate { times, per };
+
+    let five = &[a(5, Per::Second)][..];
+    assert_eq!(many("a", "service/one", 1, five, at(0)).await, (5, vec![Per::Second]));
+    assert_eq!(many("a", "service/one", 1, five, at(0).plus_millis(999)).await.0, 0, "the same second");
+    assert_eq!(many("a", "service/one", 1, five, at(1)).await.0, 5, "the next");
+    assert_eq!(many("a", "service/two", 1, &[a(3, Per::Second)], at(0)).await.0, 3, "another command");
+    assert_eq!(many("b", "service/one", 1, &[a(60, Per::Second)], at(0)).await.0, 50, "another app");
+    assert_eq!(many("c", "service/one", 1, &[a(0, Per::Second)], at(0)).await, (0, vec![Per::Second]));
+    assert_eq!(many("c", "service/one", 1, &[], at(0)).await, (50, vec![]), "without a limit");
+
+    // What weighs more than is left does not pass; what weighs less still may.
+    let users = &[a(100, Per::Minute)][..];
+    assert_eq!(many("a", "/users", 30, users, at(59)).await, (3, vec![Per::Minute]));
+    assert_eq!(many("a", "/users", 1, users, at(59)).await.0, 10);
+    assert_eq!(many("a", "/users", 101, users, at(60)).await, (0, vec![Per::Minute]));
+    assert_eq!(many("a", "/users", 100, users, at(60)).await.0, 1);
+
+    // Twice an hour and three times a day: the hour refuses, then the day, and what the hour refused the day has not counted.
+    let push = &[a(2, Per::Hour), a(3, Per::Day)][..];
+    assert_eq!(many("a", "/push", 1, push, at(0)).await, (2, vec![Per::Hour]));
+    assert_eq!(many("a", "/push", 1, push, at(3_599)).await, (0, vec![Per::Hour]));
+    assert_eq!(many("a", "/push", 1, push, at(3_600)).await, (1, vec![Per::Day]));
+    assert_eq!(many("a", "/push", 1, push, at(86_399)).await, (0, vec![Per::Day]), "to the last second");
+    assert_eq!(many("a", "/push", 1, push, at(86_400)).await.0, 2, "the next day");
+    assert_eq!(many("a", "/push", 1, push, at(-1)).await.0, 2, "the day before");
+
+    // Counters go when nobody asks for them any more.
+    let items = client.scan().table_name(&tables.audience).send().await.unwrap().items.unwrap_or_default();
+    let ends = items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with("a#r#/push#"));
+    let mut ends: Vec<i64> = ends.map(|item| item["expires_at"].as_n().unwrap().parse().unwrap()).collect();
+    ends.sort_unstable();
+    assert_eq!(ends, [60, 60, 3_660, 7_260, 86_460, 90_060, 172_860].map(|secs| midnight.secs() + secs));
 }
 
 #[tokio::test]

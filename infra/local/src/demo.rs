@@ -44,12 +44,12 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// Two of them cannot be told apart.
-    #[error("{origin} has two apps of the {name} `{value}`")]
+    #[error("{origin} has two apps of the {kind} `{value}`")]
     Twice {
         /// Where they are from.
         origin: String,
         /// Which of their names.
-        name: &'static str,
+        kind: &'static str,
         /// What it is.
         value: String,
     },
@@ -82,20 +82,14 @@ fn read(origin: &str, mut apps: Value, channels: &Value) -> Result<Vec<App>, Err
         serde_json::from_value(apps).map_err(|source| Error::Parse { origin: origin.to_owned(), source })?;
     let mut seen = HashSet::new();
     for app in &apps {
-        for (name, value) in names(app) {
-            if !seen.insert((name, value.clone())) {
-                return Err(Error::Twice { origin: origin.to_owned(), name, value });
+        for name in app.names() {
+            if !seen.insert(name.clone()) {
+                let (kind, value) = (name.kind(), name.to_string());
+                return Err(Error::Twice { origin: origin.to_owned(), kind, value });
             }
         }
     }
     Ok(apps)
-}
-
-/// By what an app is looked up.
-fn names(app: &App) -> impl Iterator<Item = (&'static str, String)> {
-    let tencent = app.tencent.as_ref().map(|tencent| ("SDKAppID", tencent.sdk_app_id.to_string()));
-    let rongcloud = app.rongcloud.as_ref().map(|rongcloud| ("App-Key", rongcloud.app_key.clone()));
-    [Some(("id", app.id.to_string())), tencent, rongcloud].into_iter().flatten()
 }
 
 /// Writes the apps as the service's own store does.

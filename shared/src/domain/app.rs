@@ -1,11 +1,12 @@
 //! Tenants.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{AppId, Channel, limits};
+use super::{AppId, Channel, Per, Rate, limits};
 
 /// One tenant: who may call in its name, and how its devices are reached.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +35,56 @@ impl App {
     /// Whether its server is to hear of such events.
     pub fn wants(&self, event: WebhookEvent) -> bool {
         self.webhook.as_ref().is_some_and(|webhook| webhook.events.contains(&event))
+    }
+
+    /// The names under which it is found. No two apps have one in common.
+    pub fn names(&self) -> Vec<AppName> {
+        let tencent = self.tencent.as_ref().map(|identity| AppName::SdkAppId(identity.sdk_app_id));
+        let rongcloud = self.rongcloud.as_ref().map(|identity| AppName::AppKey(identity.app_key.clone()));
+        [Some(AppName::Id(self.id.clone())), tencent, rongcloud].into_iter().flatten().collect()
+    }
+
+    /// How many days a deleted account may not come back, whoever brings it. 0: it may at once.
+    pub fn reimport_after_days(&self) -> u32 {
+        self.tencent.as_ref().map_or(0, |identity| identity.reimport_after_days)
+    }
+
+    /// How many proofs of identity of one caller may be wrong within a minute, before the caller is not heard for a
+    /// minute: of whichever kind they are.
+    pub fn wrong_proofs_per_minute(&self) -> u32 {
+        self.tencent.as_ref().map_or_else(default_wrong_user_sigs, |identity| identity.wrong_user_sigs_per_minute)
+    }
+}
+
+/// A name under which an app is found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum AppName {
+    /// Its own.
+    Id(AppId),
+    /// The number that it has in Tencent's contract.
+    SdkAppId(u64),
+    /// The one that it has in RongCloud's.
+    AppKey(String),
+}
+
+impl AppName {
+    /// What kind of name it is, as people call it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Id(_) => "id",
+            Self::SdkAppId(_) => "SDKAppID",
+            Self::AppKey(_) => "App-Key",
+        }
+    }
+}
+
+impl fmt::Display for AppName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::SdkAppId(number) => number.fmt(f),
+            Self::AppKey(key) => key.fmt(f),
+        }
     }
 }
 
@@ -83,8 +134,8 @@ pub struct Rongcloud {
     pub services: BTreeSet<Service>,
 }
 
-/// How often a call may come: at most so many within each whole second, minute, hour and day. Without a word, as often as
-/// it likes.
+/// How often a call may come: at most so many within each whole second, minute, hour and day. `{}`: as often as it likes.
+/// 0: never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallRates {
@@ -100,6 +151,15 @@ pub struct CallRates {
     /// Within a day of the app's own, which begins as its quotas say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub day: Option<u32>,
+}
+
+impl CallRates {
+    /// One by one, the shortest time first.
+    pub fn rates(&self) -> Vec<Rate> {
+        let rates =
+            [(self.second, Per::Second), (self.minute, Per::Minute), (self.hour, Per::Hour), (self.day, Per::Day)];
+        rates.into_iter().filter_map(|(times, per)| Some(Rate { times: times?, per })).collect()
+    }
 }
 
 /// What can be switched on for an app in RongCloud's contract ("Broadcast and push service configuration").
@@ -302,4 +362,49 @@ fn fcm_endpoint() -> String {
 
 fn google_token_uri() -> String {
     "https://oauth2.googleapis.com/token".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn app(document: serde_json::Value) -> App {
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn an_app_is_found_under_its_own_name_and_under_that_of_each_contract() {
+        let names = |document| -> Vec<String> {
+            app(document).names().iter().map(|name| format!("{} {name}", name.kind())).collect()
+        };
+        assert_eq!(names(json!({"id": "a"})), ["id a"]);
+        let tencent = json!({"sdk_app_id": 7, "secret_key": "k", "admins": []});
+        let rongcloud = json!({"app_key": "key", "app_secret": "s"});
+        assert_eq!(names(json!({"id": "a", "rongcloud": rongcloud})), ["id a", "App-Key key"]);
+        let both = json!({"id": "a", "tencent": tencent, "rongcloud": rongcloud});
+        assert_eq!(names(both), ["id a", "SDKAppID 7", "App-Key key"]);
+    }
+
+    #[test]
+    fn an_app_without_a_contracts_settings_has_their_defaults() {
+        let plain = app(json!({"id": "a"}));
+        assert_eq!((plain.reimport_after_days(), plain.wrong_proofs_per_minute()), (0, 20));
+        let own = json!({"sdk_app_id": 7, "secret_key": "k", "admins": [], "reimport_after_days": 90,
+            "wrong_user_sigs_per_minute": 3});
+        let own = app(json!({"id": "a", "tencent": own}));
+        assert_eq!((own.reimport_after_days(), own.wrong_proofs_per_minute()), (90, 3));
+    }
+
+    #[test]
+    fn rates_are_read_one_by_one() {
+        let rates = |document| -> Vec<(u32, Per)> {
+            let rates: CallRates = serde_json::from_value(document).unwrap();
+            rates.rates().into_iter().map(|rate| (rate.times, rate.per)).collect()
+        };
+        assert_eq!(rates(json!({})), []);
+        assert_eq!(rates(json!({"day": 3, "hour": 0})), [(0, Per::Hour), (3, Per::Day)]);
+        assert_eq!(rates(json!({"second": 1, "minute": 2})), [(1, Per::Second), (2, Per::Minute)]);
+    }
 }

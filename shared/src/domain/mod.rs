@@ -16,6 +16,7 @@ mod presence;
 mod push;
 mod quiet_hours;
 mod quota;
+mod rate;
 mod shard_set;
 mod state_change;
 mod term;
@@ -23,8 +24,8 @@ mod time;
 mod user;
 
 pub use app::{
-    ApnsCredentials, App, CallRates, Channels, FcmCredentials, Quotas, Rongcloud, Service, ServiceAccount, Tencent,
-    Webhook, WebhookEvent,
+    ApnsCredentials, App, AppName, CallRates, Channels, FcmCredentials, Quotas, Rongcloud, Service, ServiceAccount,
+    Tencent, Webhook, WebhookEvent,
 };
 pub use attribute_names::{AttributeNames, NameError};
 pub use audience::Audience;
@@ -38,6 +39,7 @@ pub use presence::{Presence, Reach};
 pub use push::{Message, Push};
 pub use quiet_hours::{QuietHours, QuietLevel};
 pub use quota::{QuotaError, Spent};
+pub use rate::{Per, Rate, Window};
 pub use shard_set::ShardSet;
 pub use state_change::{SocketChange, StateChange};
 pub use term::{AttributeSlot, AttributeValue, InvalidTerm, Tag, Term};

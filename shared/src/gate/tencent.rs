@@ -15,9 +15,9 @@ use tracing::info;
 use crate::dialect::tencent::caller::{self, Caller, Parameters};
 use crate::dialect::tencent::usersig::{self, Failure, UserSig};
 use crate::dialect::tencent::{Code, Command, Error};
-use crate::domain::{App, Timestamp, UserId};
+use crate::domain::{App, AppName, Per, Rate, Timestamp, UserId};
 use crate::runtime::http::Request;
-use crate::store::{Attempt, Standing, StoreError};
+use crate::store::{Attempt, Counted, Standing, StoreError};
 
 use super::origin::origin;
 use super::{Gate, Refused};
@@ -38,9 +38,16 @@ impl Gate {
         self.admit(&app, &parameters.identifier, request.source, proof, now).await?;
         let caller = parameters.administrator(&app)?;
 
-        let limit = command.limit(&app.quotas);
-        if !self.calls.count(&app.id, command.path, limit, now).await? {
-            let info = format!("the app may call {} {limit} times a second, and has in this one", command.path);
+        let rate = Rate { times: command.limit(&app.quotas), per: Per::Second };
+        let counted = Counted {
+            app: &app.id,
+            command: command.path,
+            weight: 1,
+            rates: &[rate],
+            utc_offset_minutes: app.quotas.utc_offset_minutes,
+        };
+        if let Err(Rate { times, per }) = self.calls.count(counted, now).await? {
+            let info = format!("the app may call {} {times} times a {per}, and has in this one", command.path);
             return Err(Error::new(Code::TooFrequent, info).into());
         }
         Ok((app, caller))
@@ -57,7 +64,7 @@ impl Gate {
     }
 
     async fn app(&self, sdk_app_id: u64) -> Result<Arc<App>, Refused<Error>> {
-        let app = self.apps.by_sdk_app_id(sdk_app_id).await?;
+        let app = self.apps.by_name(&AppName::SdkAppId(sdk_app_id)).await?;
         Ok(app.ok_or_else(|| caller::unknown_app(sdk_app_id))?)
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
 
-use crate::domain::{App, AppId};
+use crate::domain::{App, AppId, AppName};
 
 use super::StoreError;
 use super::item::{self, Item, s, text};
@@ -16,6 +16,8 @@ use super::keys::{self, Key};
 const FRESH: Duration = Duration::from_secs(10);
 /// Apps that one environment remembers. More are read as they are needed.
 const REMEMBERED: usize = 1_000;
+/// Longest partition key, in bytes (DynamoDB service quotas).
+const KEY_BYTES: usize = 2_048;
 
 /// When an app was read, and what it was.
 type Remembered = (Instant, Arc<App>);
@@ -39,23 +41,20 @@ impl AppStore {
         self.read(keys::app(app)).await
     }
 
-    /// The app of an `SDKAppID`.
-    pub async fn by_sdk_app_id(&self, sdk_app_id: u64) -> Result<Option<Arc<App>>, StoreError> {
-        self.read(keys::sdk_app_id(sdk_app_id)).await
-    }
-
-    /// The app of an `App-Key`.
-    pub async fn by_app_key(&self, app_key: &str) -> Result<Option<Arc<App>>, StoreError> {
-        self.read(keys::app_key(app_key)).await
+    /// The app of a name. Callers choose what they ask for: a name that is longer than a key can be is no app's.
+    pub async fn by_name(&self, name: &AppName) -> Result<Option<Arc<App>>, StoreError> {
+        let key = keys::app_name(name);
+        if key.pk.len() > KEY_BYTES {
+            return Ok(None);
+        }
+        self.read(key).await
     }
 
     /// Writes an app under each of its names. Only administration does.
     pub async fn put(&self, app: &App) -> Result<(), StoreError> {
         let document = serde_json::to_string(app).map_err(|error| StoreError::corrupt("app", error))?;
-        let tencent = app.tencent.as_ref().map(|identity| keys::sdk_app_id(identity.sdk_app_id));
-        let rongcloud = app.rongcloud.as_ref().map(|identity| keys::app_key(&identity.app_key));
-        for key in [Some(keys::app(&app.id)), tencent, rongcloud].into_iter().flatten() {
-            let mut item = key.item();
+        for name in app.names() {
+            let mut item = keys::app_name(&name).item();
             item.insert("app".to_owned(), s(document.clone()));
             self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
         }

@@ -1,15 +1,39 @@
-//! How often commands are called: one counter for each command of an app and each second.
+//! How often commands are called: one counter for each command of an app and each second, minute, hour or day.
+//!
+//! What a call costs is one write unit. A command that is counted over several times costs two for each of them, because
+//! then it is one transaction: a call that one of the limits refuses counts against none. A command that is not limited
+//! costs nothing, nor does one that may never be called.
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 
-use crate::domain::{AppId, Timestamp};
+use crate::domain::{AppId, Rate, Timestamp};
 
-use super::error::unless_refused;
-use super::item::n;
+use super::error::{transaction_lost, unless_refused};
+use super::item::{Item, backoff, n};
 use super::{StoreError, keys};
 
-/// How long a counter stays after its second: any time, for nobody looks at it again. A minute suits clocks that differ.
+/// How long a counter stays after its time: any time, for nobody looks at it again. A minute suits clocks that differ.
 const KEPT_SECS: i64 = 60;
+/// How often a lost race is run again: for some seconds in all.
+const ROUNDS: u32 = 12;
+
+/// A call that asks to be counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    /// The app.
+    pub app: &'a AppId,
+    /// Its command. Calls of one command are counted together.
+    pub command: &'a str,
+    /// As how many it counts.
+    pub weight: u32,
+    /// How many may come, each in another time. None: as many as like.
+    pub rates: &'a [Rate],
+    /// Where the app's days begin: minutes east of UTC.
+    pub utc_offset_minutes: i32,
+}
 
 /// Counts calls.
 #[derive(Clone)]
@@ -24,23 +48,144 @@ impl CallStore {
         Self { client, table: table.into() }
     }
 
-    /// Counts a call of `command` within the present second, if that makes no more than `limit`. Says whether it did:
-    /// however many come at once, exactly `limit` of a second pass. (If an answer is lost on the way, its call may count
-    /// twice. More than `limit` never pass.)
-    pub async fn count(&self, app: &AppId, command: &str, limit: u32, now: Timestamp) -> Result<bool, StoreError> {
-        if limit == 0 {
-            return Ok(false);
+    /// Counts a call, if that makes no more than any of its rates allows; otherwise says which it would exceed, of
+    /// several that of the longest time, and counts nothing.
+    ///
+    /// However many come at once, exactly as many pass as may. (If an answer is lost on the way, a call of one rate may
+    /// count twice. More than the limit never pass.)
+    pub async fn count(&self, call: Counted<'_>, now: Timestamp) -> Result<Result<(), Rate>, StoreError> {
+        if let Some(never) = call.rates.iter().rev().find(|rate| rate.times < call.weight) {
+            return Ok(Err(*never));
         }
+        match call.rates {
+            [] => Ok(Ok(())),
+            [rate] => self.count_one(Step::of(call, *rate, now)).await,
+            rates => self.count_all(call, rates, now).await,
+        }
+    }
+
+    async fn count_one(&self, step: Step) -> Result<Result<(), Rate>, StoreError> {
+        let rate = step.rate;
         let update = self
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(keys::calls(app, command, now).item()))
-            .update_expression("SET expires_at = :end ADD n :one")
-            .condition_expression("attribute_not_exists(n) OR n < :limit")
-            .expression_attribute_values(":end", n(now.secs() + KEPT_SECS))
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":limit", n(limit));
-        Ok(unless_refused(update.send().await)?.is_some())
+            .set_key(Some(step.key))
+            .update_expression(UPDATE)
+            .condition_expression(CONDITION)
+            .set_expression_attribute_values(Some(step.values));
+        Ok(unless_refused(update.send().await)?.map(drop).ok_or(rate))
+    }
+
+    async fn count_all(
+        &self,
+        call: Counted<'_>,
+        rates: &[Rate],
+        now: Timestamp,
+    ) -> Result<Result<(), Rate>, StoreError> {
+        for round in 0..ROUNDS {
+            let steps = rates.iter().map(|rate| self.write(Step::of(call, *rate, now)));
+            let writes = steps.collect::<Result<Vec<_>, _>>()?;
+            let error = match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+                Ok(_) => return Ok(Ok(())),
+                Err(error) => error,
+            };
+            if let Some(place) = last_refused(&error) {
+                return Ok(Err(rates[place]));
+            }
+            if !transaction_lost(&error) {
+                return Err(error.into());
+            }
+            backoff(round).await;
+        }
+        Err(StoreError::Contended(ROUNDS))
+    }
+
+    fn write(&self, step: Step) -> Result<TransactWriteItem, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(step.key))
+            .update_expression(UPDATE)
+            .condition_expression(CONDITION)
+            .set_expression_attribute_values(Some(step.values));
+        Ok(TransactWriteItem::builder().update(update.build()?).build())
+    }
+}
+
+const UPDATE: &str = "SET expires_at = :end ADD n :weight";
+const CONDITION: &str = "attribute_not_exists(n) OR n <= :room";
+
+/// The counter of one rate, and what is done to it.
+struct Step {
+    rate: Rate,
+    key: Item,
+    values: Item,
+}
+
+impl Step {
+    fn of(call: Counted<'_>, rate: Rate, now: Timestamp) -> Self {
+        let window = rate.per.window(now, call.utc_offset_minutes);
+        let key = keys::calls(call.app, call.command, rate.per, window.start_secs).item();
+        let value = |name: &str, value: AttributeValue| (name.to_owned(), value);
+        let values = Item::from([
+            value(":end", n(window.end_secs + KEPT_SECS)),
+            value(":weight", n(call.weight)),
+            value(":room", n(rate.times.saturating_sub(call.weight))),
+        ]);
+        Self { rate, key, values }
+    }
+}
+
+/// Which of a transaction's writes was refused because its condition did not hold: the last of them.
+fn last_refused<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<usize> {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+        return None;
+    };
+    cancelled.cancellation_reasons().iter().rposition(|reason| reason.code() == Some("ConditionalCheckFailed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::CancellationReason;
+    use aws_sdk_dynamodb::types::error::TransactionCanceledException;
+
+    use crate::domain::Per;
+
+    use super::*;
+
+    #[test]
+    fn a_call_takes_what_it_weighs_from_each_of_its_windows() {
+        let app = AppId::try_from("a").unwrap();
+        let now = Timestamp::from_secs(1_700_000_000);
+        let step = |times, per, weight| {
+            let call = Counted { app: &app, command: "/c", weight, rates: &[], utc_offset_minutes: 480 };
+            Step::of(call, Rate { times, per }, now)
+        };
+        for (per, pk, end) in [
+            (Per::Second, "a#r#/c#s001700000000", 1_700_000_061),
+            (Per::Minute, "a#r#/c#m001699999980", 1_700_000_100),
+            (Per::Hour, "a#r#/c#h001699999200", 1_700_002_860),
+            (Per::Day, "a#r#/c#d001699977600", 1_700_064_060),
+        ] {
+            let step = step(100, per, 30);
+            assert_eq!(step.key["pk"].as_s().map(String::as_str), Ok(pk));
+            assert_eq!((&step.values[":end"], &step.values[":weight"]), (&n(end), &n(30)));
+            assert_eq!(step.values[":room"], n(70));
+        }
+        assert_eq!(step(1, Per::Day, 1).values[":room"], n(0));
+    }
+
+    #[test]
+    fn the_longest_time_that_is_full_is_told() {
+        let refused = |codes: &[&str]| {
+            let reasons = codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect();
+            let error = TransactionCanceledException::builder().set_cancellation_reasons(Some(reasons)).build();
+            let error = TransactWriteItemsError::TransactionCanceledException(error);
+            last_refused(&SdkError::service_error(error, ()))
+        };
+        assert_eq!(refused(&["ConditionalCheckFailed", "None"]), Some(0));
+        assert_eq!(refused(&["ConditionalCheckFailed", "ConditionalCheckFailed"]), Some(1));
+        assert_eq!(refused(&["TransactionConflict", "ConditionalCheckFailed"]), Some(1));
+        assert_eq!(refused(&["TransactionConflict", "None"]), None);
     }
 }

@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use sha2::{Digest, Sha256};
 
 use crate::domain::{
-    AppId, Block, Channel, ConnectionId, DeviceId, DeviceToken, Ordinal, PushId, Seq, Shard, Term, Timestamp, UserId,
+    AppId, AppName, Block, Channel, ConnectionId, DeviceId, DeviceToken, Ordinal, Per, PushId, Seq, Shard, Term,
+    Timestamp, UserId,
 };
 
 use super::Paced;
@@ -50,12 +51,12 @@ pub(super) fn app(app: &AppId) -> Key {
     Key::new(format!("app#{app}"), "app")
 }
 
-pub(super) fn sdk_app_id(sdk_app_id: u64) -> Key {
-    Key::new(format!("sdkappid#{sdk_app_id}"), "app")
-}
-
-pub(super) fn app_key(app_key: &str) -> Key {
-    Key::new(format!("appkey#{app_key}"), "app")
+pub(super) fn app_name(name: &AppName) -> Key {
+    match name {
+        AppName::Id(id) => app(id),
+        AppName::SdkAppId(number) => Key::new(format!("sdkappid#{number}"), "app"),
+        AppName::AppKey(key) => Key::new(format!("appkey#{key}"), "app"),
+    }
 }
 
 // The table of the audience.
@@ -74,9 +75,16 @@ pub(super) fn attempts(app: &AppId, claimed: &str, origin: &str) -> Key {
     Key::new(format!("{app}#f#{}", base16ct::lower::encode_string(&digest)), "f")
 }
 
-pub(super) fn calls(app: &AppId, command: &str, now: Timestamp) -> Key {
-    // The second is part of the partition key, so that neither commands nor seconds share a partition.
-    Key::new(format!("{app}#r#{command}#{:012}", now.secs().max(0)), "r")
+pub(super) fn calls(app: &AppId, command: &str, per: Per, start_secs: i64) -> Key {
+    // The time is part of the partition key, so that neither commands nor seconds share a partition. An hour and its
+    // first second begin at once: a letter tells them apart.
+    let letter = match per {
+        Per::Second => 's',
+        Per::Minute => 'm',
+        Per::Hour => 'h',
+        Per::Day => 'd',
+    };
+    Key::new(format!("{app}#r#{command}#{letter}{:012}", start_secs.max(0)), "r")
 }
 
 pub(super) fn contacts(app: &AppId, shard: Shard) -> String {

@@ -32,7 +32,7 @@ pub use account::{Account, AccountStore};
 pub use acks::{AckStore, Acknowledged};
 pub use apps::AppStore;
 pub use attempts::{Attempt, AttemptStore};
-pub use calls::CallStore;
+pub use calls::{CallStore, Counted};
 pub use connections::{Connection, ConnectionStore};
 pub use contacts::{Contact, ContactStore};
 pub use deletion::DeletionStore;

@@ -1,6 +1,9 @@
-//! The commands of the contract: their paths, and how often an app may call them.
+//! The commands of the contract: their paths, how often an app may call them, and what must be switched on for it.
 
 use std::borrow::Cow;
+
+use super::user;
+use crate::domain::{Per, Rate, Rongcloud, Service};
 
 /// A command, by its path.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,30 +12,9 @@ pub struct Command {
     pub path: &'static str,
     /// What it does.
     pub call: Call,
-    /// How often an app may call it, unless the app's settings say otherwise.
-    pub rates: &'static [Rate],
-}
-
-/// So many calls in a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// How many.
-    pub calls: u32,
-    /// In which time.
-    pub per: Per,
-}
-
-/// The time over which calls are counted: a whole one by the clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Per {
-    /// A second.
-    Second,
-    /// A minute.
-    Minute,
-    /// An hour.
-    Hour,
-    /// A day, as the app's clock has it.
-    Day,
+    /// How often an app may call it, unless its settings say otherwise ("API list and rates"); the shortest time first.
+    /// All that a path does is counted together: `/push.json` in both its forms.
+    rates: &'static [Rate],
 }
 
 /// What a command does.
@@ -66,9 +48,9 @@ pub enum Call {
     DeleteQuietHours,
 }
 
-const PUSH: &[Rate] = &[Rate { calls: 2, per: Per::Hour }, Rate { calls: 3, per: Per::Day }];
-const PUSH_PLUS: &[Rate] = &[Rate { calls: 20, per: Per::Hour }, Rate { calls: 100, per: Per::Day }];
-const A_SECOND: &[Rate] = &[Rate { calls: 100, per: Per::Second }];
+const PUSH: &[Rate] = &[Rate { times: 2, per: Per::Hour }, Rate { times: 3, per: Per::Day }];
+const PUSH_PLUS: &[Rate] = &[Rate { times: 20, per: Per::Hour }, Rate { times: 100, per: Per::Day }];
+const A_SECOND: &[Rate] = &[Rate { times: 100, per: Per::Second }];
 
 const fn command(path: &'static str, call: Call, rates: &'static [Rate]) -> Command {
     Command { path, call, rates }
@@ -80,10 +62,10 @@ const COMMANDS: &[Command] = &[
     command("/push/user.json", Call::PushUser, A_SECOND),
     command("/push/custom.json", Call::PushCustom, PUSH_PLUS),
     command("/message/broadcast.json", Call::Broadcast, PUSH),
-    command("/message/online/broadcast.json", Call::OnlineBroadcast, &[Rate { calls: 60, per: Per::Minute }]),
+    command("/message/online/broadcast.json", Call::OnlineBroadcast, &[Rate { times: 60, per: Per::Minute }]),
     command("/message/broadcast/recall.json", Call::RecallBroadcast, PUSH),
     command("/user/tag/set.json", Call::SetTags, A_SECOND),
-    command("/user/tag/batch/set.json", Call::BatchSetTags, &[Rate { calls: 10, per: Per::Second }]),
+    command("/user/tag/batch/set.json", Call::BatchSetTags, &[Rate { times: 10, per: Per::Second }]),
     command("/user/tags/get.json", Call::GetTags, A_SECOND),
     command("/user/getToken.json", Call::GetToken, A_SECOND),
     command("/user/blockPushPeriod/set.json", Call::SetQuietHours, A_SECOND),
@@ -100,6 +82,40 @@ impl Command {
         let path = if path.contains("//") { Cow::Owned(collapsed(path)) } else { Cow::Borrowed(path) };
         COMMANDS.iter().find(|command| command.path == path)
     }
+
+    /// How often an app may call it: as its settings say, or else as the contract does. None: as often as it likes.
+    pub fn rates(&self, app: &Rongcloud) -> Cow<'static, [Rate]> {
+        app.rates.get(self.path).map_or(Cow::Borrowed(self.rates), |own| Cow::Owned(own.rates()))
+    }
+
+    /// As how many calls one with this body counts. A notification to named users counts as one for each of them ("Push
+    /// to users": 100 messages a second).
+    pub fn weight(&self, body: &[u8]) -> u32 {
+        match self.call {
+            Call::PushUser => user::named(body),
+            _ => 1,
+        }
+    }
+}
+
+impl Call {
+    /// What must be switched on for the app, if anything.
+    pub fn service(self) -> Option<Service> {
+        match self {
+            Self::Push | Self::PushUser => Some(Service::Push),
+            Self::PushCustom => Some(Service::PushPlus),
+            Self::Broadcast => Some(Service::Broadcast),
+            Self::OnlineBroadcast => Some(Service::OnlineBroadcast),
+            Self::RecallBroadcast
+            | Self::SetTags
+            | Self::BatchSetTags
+            | Self::GetTags
+            | Self::GetToken
+            | Self::SetQuietHours
+            | Self::GetQuietHours
+            | Self::DeleteQuietHours => None,
+        }
+    }
 }
 
 fn collapsed(path: &str) -> String {
@@ -114,7 +130,18 @@ fn collapsed(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn settings(rates: Value) -> Rongcloud {
+        serde_json::from_value(json!({"app_key": "k", "app_secret": "s", "rates": rates})).unwrap()
+    }
+
+    fn rates(path: &str, own: Value) -> Vec<(u32, Per)> {
+        let rates = Command::of(path).unwrap().rates(&settings(own));
+        rates.iter().map(|rate| (rate.times, rate.per)).collect()
+    }
 
     #[test]
     fn every_command_has_one_path_however_many_slashes_are_in_a_row() {
@@ -126,5 +153,57 @@ mod tests {
         for path in ["", "/", "push.json", "/push", "/push.json.json"] {
             assert_eq!(Command::of(path), None, "{path}");
         }
+    }
+    #[test]
+    fn an_app_has_the_contracts_rates_or_its_own_in_their_place() {
+        let (contract, plus) = ([(2, Per::Hour), (3, Per::Day)], [(20, Per::Hour), (100, Per::Day)]);
+        for path in ["/push.json", "/message/broadcast.json", "/message/broadcast/recall.json"] {
+            assert_eq!(rates(path, json!({})), contract, "{path}");
+        }
+        assert_eq!(rates("/push/custom.json", json!({})), plus);
+        assert_eq!(rates("/push/user.json", json!({})), [(100, Per::Second)]);
+        assert_eq!(rates("/message/online/broadcast.json", json!({})), [(60, Per::Minute)]);
+        assert_eq!(rates("/user/tag/batch/set.json", json!({})), [(10, Per::Second)]);
+
+        let own = json!({"/push.json": {"minute": 5}, "/push/custom.json": {}, "/push/user.json": {"second": 0}});
+        assert_eq!(rates("/push.json", own.clone()), [(5, Per::Minute)]);
+        assert_eq!(rates("/push/custom.json", own.clone()), []);
+        assert_eq!(rates("/push/user.json", own.clone()), [(0, Per::Second)]);
+        assert_eq!(rates("/message/broadcast.json", own), contract);
+    }
+
+    #[test]
+    fn rates_go_from_the_shortest_time_to_the_longest() {
+        for command in Command::ALL {
+            assert!(command.rates.is_sorted_by(|one, next| one.per < next.per), "{}", command.path);
+            assert!(command.rates.iter().all(|rate| rate.times > 0), "{}", command.path);
+        }
+    }
+
+    #[test]
+    fn only_a_push_to_named_users_counts_as_many() {
+        let three = json!({"userIds": ["a", "b", "c"]}).to_string();
+        for command in Command::ALL {
+            let expected = if command.path == "/push/user.json" { 3 } else { 1 };
+            assert_eq!(command.weight(three.as_bytes()), expected, "{}", command.path);
+        }
+    }
+
+    #[test]
+    fn what_pushes_must_be_switched_on() {
+        let service = |path| Command::of(path).unwrap().call.service();
+        for (path, expected) in [
+            ("/push.json", Some(Service::Push)),
+            ("/push/user.json", Some(Service::Push)),
+            ("/push/custom.json", Some(Service::PushPlus)),
+            ("/message/broadcast.json", Some(Service::Broadcast)),
+            ("/message/online/broadcast.json", Some(Service::OnlineBroadcast)),
+            ("/message/broadcast/recall.json", None),
+        ] {
+            assert_eq!(service(path), expected, "{path}");
+        }
+        assert!(
+            Command::ALL.iter().all(|command| command.path.starts_with("/user/") <= command.call.service().is_none())
+        );
     }
 }

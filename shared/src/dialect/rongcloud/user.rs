@@ -1,6 +1,10 @@
 //! `/push/user.json`: a notification to users who are named.
 
-use super::body::texts;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::body::{self, texts};
 use super::names::users;
 use super::{Code, Error, Receivers};
 use crate::dialect::field::Field;
@@ -24,9 +28,18 @@ pub(super) fn receivers(request: &Field<'_>) -> Result<Receivers, Error> {
     Ok(Receivers::named(users(&named)?))
 }
 
+/// How many users a body names, for what it counts before it is looked at more closely: each once, and at most as many as
+/// a call may name. One at least, whatever it is.
+pub(super) fn named(body: &[u8]) -> u32 {
+    let request = body::parse(body).ok();
+    let listed = request.as_ref().and_then(|request| request.get("userIds")?.as_array());
+    let users: BTreeSet<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
+    u32::try_from(users.len().clamp(1, USERS)).unwrap_or(1)
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::super::{PushRequest, Users};
     use super::*;
@@ -62,5 +75,22 @@ mod tests {
         // The text is not called `alert` here.
         let alert = br#"{"userIds": ["a"], "notification": {"alert": "c"}}"#;
         assert!(PushRequest::user(alert).unwrap_err().info.contains("pushContent"));
+    }
+
+    #[test]
+    fn recipients_are_counted_however_faulty_the_rest_is() {
+        let many = |count: usize| json!({"userIds": (0..count).map(|n| n.to_string()).collect::<Vec<_>>()}).to_string();
+        for (body, expected) in [
+            (many(1), 1),
+            (many(100), 100),
+            (many(5_000), 100),
+            (json!({"userIds": ["a", "b", "a", 7, null]}).to_string(), 2),
+            (many(0), 1),
+            (json!({"userIds": "a"}).to_string(), 1),
+            ("{".to_owned(), 1),
+            (String::new(), 1),
+        ] {
+            assert_eq!(named(body.as_bytes()), expected, "{}", &body[..body.len().min(40)]);
+        }
     }
 }
