@@ -25,6 +25,7 @@ const USERS: u8 = 24;
 enum Step {
     Import(Vec<u8>),
     Edit(Vec<(u8, Edit)>),
+    EditOrCreate(Vec<(u8, Edit)>),
     Delete(Vec<u8>),
 }
 
@@ -164,6 +165,10 @@ async fn take(stores: &Stores, app: &AppId, step: &Step) {
             let edits: Vec<_> = edits.iter().map(|(number, edit)| (id(*number), edit.clone())).collect();
             stores.users.edit(app, &edits).await.unwrap();
         }
+        Step::EditOrCreate(edits) => {
+            let edits: Vec<_> = edits.iter().map(|(number, edit)| (id(*number), edit.clone())).collect();
+            stores.users.edit_or_create(app, &edits, &Admission::default()).await.unwrap();
+        }
         Step::Delete(numbers) => {
             let ids: Vec<_> = numbers.iter().map(|number| id(*number)).collect();
             for remains in stores.deletions.delete(app, &ids, Clock::system().now()).await.unwrap() {
@@ -182,6 +187,10 @@ fn follow(model: &mut BTreeMap<UserId, BTreeSet<Term>>, step: &Step) {
         Step::Delete(numbers) => numbers.iter().for_each(|number| {
             model.remove(&id(*number));
         }),
+        Step::EditOrCreate(edits) => {
+            follow(model, &Step::Import(edits.iter().map(|(number, _)| *number).collect()));
+            follow(model, &Step::Edit(edits.clone()));
+        }
         Step::Edit(edits) => {
             let before = model.clone();
             for (number, edit) in edits {
@@ -236,9 +245,11 @@ fn id(number: u8) -> UserId {
 
 fn steps() -> impl Strategy<Value = Step> {
     let users = || prop::collection::vec(0..USERS, 1..12);
+    let changes = || prop::collection::vec((0..USERS, edits()), 1..12);
     prop_oneof![
         2 => users().prop_map(Step::Import),
-        3 => prop::collection::vec((0..USERS, edits()), 1..12).prop_map(Step::Edit),
+        3 => changes().prop_map(Step::Edit),
+        1 => changes().prop_map(Step::EditOrCreate),
         1 => users().prop_map(Step::Delete),
     ]
 }
