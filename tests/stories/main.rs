@@ -6,6 +6,7 @@ mod accounts;
 mod any_process_may_die;
 mod anything_comes;
 mod audience_is_index;
+mod both_dialects;
 mod catch_up;
 mod contract;
 mod dead_devices;
