@@ -16,6 +16,8 @@ mod notification;
 mod push;
 pub mod quiet;
 mod reply;
+#[cfg(test)]
+mod sdks;
 pub mod signature;
 pub mod tags;
 mod token;

@@ -39,7 +39,7 @@ pub(super) fn wake(is_shown: bool) -> Wake {
 /// What goes by the same names in `ios` and in a `pushExt`.
 pub(super) fn settings(ios: &Part<'_>) -> Result<Ios, Error> {
     let category = ios.text("category")?;
-    // The SDK for Go writes `threadId`.
+    // The SDK for Go writes `threadId` in `/push.json`, and `thread-id` in `/push/custom.json` (`sdk/push.go`).
     let thread_id = ios.text("thread-id")?;
     Ok(Ios {
         image: ios.text("richMediaUri")?,

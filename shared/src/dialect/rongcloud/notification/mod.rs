@@ -1,4 +1,7 @@
 //! `notification`: what the vendors show.
+//!
+//! The names are those of the page "Send push by tag", and the same in the types of the SDK for Java
+//! (`PlatformNotification`, `HarmonyOSPlatformNotification`).
 
 mod android;
 mod ios;
@@ -49,8 +52,9 @@ pub(super) struct Beside<'a> {
     pub ext: Part<'a>,
 }
 
-/// Reads what a message in a form says to the vendors: `pushExt` has the vendors' settings in a list, each under the
-/// vendor's name.
+/// Reads what a message in a form says to the vendors: `pushExt` has the vendors' settings in a list, `pushConfigs`, each
+/// under the vendor's name. The names are those that the SDK for Java writes (`PushExt`), where a vendor's settings have
+/// the names that they have in a `notification`. A `templateId` is let pass: there are no templates here.
 pub(super) fn read_beside(beside: &Beside<'_>) -> Result<Option<Notification>, Error> {
     let Beside { text, data, wakes, ext } = beside;
     let none = Part::absent();
