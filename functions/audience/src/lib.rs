@@ -1,12 +1,13 @@
 //! The `audience` function: accounts, tags, attributes and devices.
 //!
-//! Who exists, what is true of them, and how to reach them. Servers call it through Tencent's contract, client apps
-//! through ours; the path tells which.
+//! Who exists, what is true of them, and how to reach them. Servers call it through Tencent's contract or RongCloud's,
+//! client apps through ours; the path tells which.
 
 mod account;
 mod devices;
 mod form;
 mod online;
+mod rongcloud;
 mod route;
 mod tencent;
 mod trouble;
@@ -18,7 +19,9 @@ use fanfare::gate::Gate;
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::http::{self, Request};
 use fanfare::runtime::{Clock, aws, telemetry};
-use fanfare::store::{self, AppStore, ConnectionStore, ContactStore, DeletionStore, StandingStore, UserStore};
+use fanfare::store::{
+    self, AppStore, ConnectionStore, ContactStore, DeletionStore, QuietStore, StandingStore, UserStore,
+};
 
 use route::Route;
 
@@ -30,6 +33,7 @@ struct Audience {
     contacts: ContactStore,
     deletions: DeletionStore,
     gate: Gate,
+    quiet: QuietStore,
     sockets: Sockets,
     standing: StandingStore,
     users: UserStore,
@@ -59,6 +63,7 @@ impl Audience {
             connections: ConnectionStore::new(client.clone(), &tables.audience),
             contacts: ContactStore::new(client.clone(), &tables.audience),
             deletions: DeletionStore::new(client.clone(), &tables.audience),
+            quiet: QuietStore::new(client.clone(), &tables.audience),
             sockets: Sockets::new(ws::Client::new(&config)),
             standing: StandingStore::new(client.clone(), &tables.audience),
             users: UserStore::new(client, &tables.audience),
@@ -68,8 +73,11 @@ impl Audience {
     async fn handle(&self, request: &Request) -> Response<String> {
         match Route::of(&request.method, &request.path) {
             Route::Tencent(command) => Box::pin(self.tencent(command, request)).await.into_http(),
+            Route::Rongcloud(command) => Box::pin(self.rongcloud(command, request)).await.into_http(),
             Route::Devices(call) => Box::pin(self.devices(call, request)).await,
-            Route::Unknown => unknown().into_http(),
+            Route::WrongMethod => rongcloud::wrong_method(&request.path).into_http(),
+            Route::Unknown if request.path.starts_with("/v4/") => unknown().into_http(),
+            Route::Unknown => rongcloud::unknown(&request.path).into_http(),
         }
     }
 }

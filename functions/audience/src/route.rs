@@ -1,15 +1,19 @@
 //! Which call a path and a method ask for.
 
-use fanfare::dialect::tencent::Command;
+use fanfare::dialect::{rongcloud, tencent};
 use http::Method;
 
 /// A call of this function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
     /// One of Tencent's contract.
-    Tencent(&'static Command),
+    Tencent(&'static tencent::Command),
+    /// One of RongCloud's contract.
+    Rongcloud(&'static rongcloud::Command),
     /// One about the caller's own devices.
     Devices(DeviceCall<'a>),
+    /// One of RongCloud's contract, but for the method.
+    WrongMethod,
     /// None of ours.
     Unknown,
 }
@@ -29,10 +33,11 @@ pub(crate) enum DeviceCall<'a> {
 impl<'a> Route<'a> {
     pub(crate) fn of(method: &Method, path: &'a str) -> Self {
         if path.starts_with("/v4/") {
-            let command = Command::of(path).filter(|command| method == Method::POST && !command.call.is_push());
+            let command =
+                tencent::Command::of(path).filter(|command| method == Method::POST && !command.call.is_push());
             return command.map_or(Self::Unknown, Self::Tencent);
         }
-        let Some(path) = path.strip_prefix("/v1/") else { return Self::Unknown };
+        let Some(path) = path.strip_prefix("/v1/") else { return Self::rongcloud(method, path) };
         Self::Devices(match path.strip_prefix("devices").map(|rest| rest.strip_prefix('/').ok_or(rest)) {
             Some(Err("")) if method == Method::GET => DeviceCall::List,
             Some(Err("")) => DeviceCall::WrongMethod,
@@ -44,6 +49,14 @@ impl<'a> Route<'a> {
             _ => DeviceCall::NoSuchPath,
         })
     }
+
+    fn rongcloud(method: &Method, path: &str) -> Self {
+        match rongcloud::Command::of(path).filter(|command| command.call.is_about_users()) {
+            Some(command) if method == Method::POST => Self::Rongcloud(command),
+            Some(_) => Self::WrongMethod,
+            None => Self::Unknown,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +67,7 @@ mod tests {
 
     #[test]
     fn every_command_has_its_path() {
-        for command in Command::ALL.iter().filter(|command| !command.call.is_push()) {
+        for command in tencent::Command::ALL.iter().filter(|command| !command.call.is_push()) {
             let path = format!("/v4/{}", command.path);
             assert_eq!(Route::of(&Method::POST, &path), Route::Tencent(command));
             assert_eq!(Route::of(&Method::GET, &path), Route::Unknown);
@@ -63,6 +76,23 @@ mod tests {
         for path in ["/", "", "/v4/all_member_push/im_push", "/v4/", "/v3/all_member_push/im_get_tag", "/v1"] {
             assert_eq!(Route::of(&Method::POST, path), Route::Unknown, "{path}");
         }
+    }
+
+    #[test]
+    fn calls_about_users_have_the_paths_of_the_other_contract() {
+        for command in rongcloud::Command::ALL {
+            let of = |method: Method, path: &str| match Route::of(&method, path) {
+                Route::Rongcloud(command) => Some(command),
+                _ => None,
+            };
+            let expected = command.path.starts_with("/user/").then_some(command);
+            assert_eq!(of(Method::POST, command.path), expected, "{}", command.path);
+            assert_eq!(of(Method::POST, &format!("/{}", command.path)), expected, "with one slash more");
+            assert_eq!(of(Method::POST, &format!("{}/", command.path)), None);
+            assert_eq!(of(Method::GET, command.path), None);
+        }
+        assert_eq!(Route::of(&Method::GET, "/user/tag/set.json"), Route::WrongMethod);
+        assert_eq!(Route::of(&Method::GET, "/user/tags/set.json"), Route::Unknown);
     }
 
     #[test]
@@ -83,10 +113,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_path_is_routed(path in "(/|v1|v4|devices|all_member_push|im_push|\\PC){0,9}", method in "[A-Z]{1,7}") {
+        fn any_path_is_routed(path in "(/|v1|v4|devices|all_member_push|im_push|user/tags|get.json|\\PC){0,9}", method in "[A-Z]{1,7}") {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let route = Route::of(&method, &path);
-            prop_assert!(path.starts_with("/v1/") || route == Route::Unknown);
+            let is_known = path.starts_with("/v1/") || rongcloud::Command::of(&path).is_some();
+            prop_assert!(is_known || route == Route::Unknown);
         }
     }
 }

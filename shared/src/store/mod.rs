@@ -44,6 +44,7 @@ pub use ledger::{BatchKey, Done, Lease, LedgerStore, Readdressed, Record};
 pub use offline::{Offline, OfflineStore};
 pub use pace::{PaceStore, Paced, Slot};
 pub use pushes::PushStore;
+pub use quiet::QuietStore;
 pub use rests::{Rest, RestStore};
 pub use snapshots::{Cuts, SnapshotStore};
 pub use standing::{Admission, Barred, Remains, Standing, StandingStore};

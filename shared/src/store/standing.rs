@@ -26,6 +26,11 @@ impl Standing {
         // Whole seconds, as proofs have them: one made in the same second as the verdict cannot be told from one before.
         self.void_until.is_some_and(|until| issued_at.secs() <= until.secs())
     }
+
+    /// The first moment from `now` on whose proofs are not void: `now`, but in the second of a verdict the next second.
+    pub fn first_valid(&self, now: Timestamp) -> Timestamp {
+        self.void_until.map_or(now, |until| now.max(Timestamp::from_secs(until.secs() + 1)))
+    }
 }
 
 /// What is asked of a user's standing before an account of its name is made. By default nothing is.
@@ -234,6 +239,13 @@ mod tests {
         assert!(standing.voids(at(99)) && standing.voids(at(100)));
         assert!(!standing.voids(at(101)));
         assert!(!Standing::default().voids(at(0)));
+        for (now, first) in
+            [(at(99), at(101)), (at(100).plus_millis(999), at(101)), (at(101).plus_millis(5), at(101).plus_millis(5))]
+        {
+            assert_eq!(standing.first_valid(now), first);
+            assert!(!standing.voids(first));
+        }
+        assert_eq!(Standing::default().first_valid(at(7)), at(7));
     }
 
     #[test]

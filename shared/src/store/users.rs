@@ -1,5 +1,6 @@
 //! Users, and with them the index: a user and the blocks it belongs to change in one transaction.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::Client;
@@ -196,6 +197,58 @@ impl UserStore {
             }
         }
         Ok(refused)
+    }
+
+    /// Changes users as [`Self::edit`] does, and creates those who do not exist yet. If the standing of one bars it,
+    /// nothing is changed, and those who are barred are returned as unknown.
+    pub async fn edit_or_create(
+        &self,
+        app: &AppId,
+        edits: &[(UserId, Edit)],
+        admission: &Admission,
+    ) -> Result<Vec<(UserId, EditError)>, StoreError> {
+        if admission.asks_anything() {
+            let barred = self.barred(app, edits.iter().map(|(id, _)| id), admission).await?;
+            if !barred.is_empty() {
+                return Ok(barred.into_iter().map(|id| (id, EditError::UnknownUser)).collect());
+            }
+        }
+        // Most exist, so that they are looked for once. Whoever is missing has its edits made after the others'.
+        let mut edits = Cow::Borrowed(edits);
+        let mut refused = Vec::new();
+        for _ in 0..ROUNDS {
+            let (unknown, others): (Vec<_>, Vec<_>) =
+                self.edit(app, &edits).await?.into_iter().partition(|(_, error)| *error == EditError::UnknownUser);
+            refused.extend(others);
+            if unknown.is_empty() {
+                return Ok(refused);
+            }
+            let missing: BTreeSet<UserId> = unknown.into_iter().map(|(id, _)| id).collect();
+            let new: Vec<_> = missing.iter().map(|id| (id.clone(), Profile::default())).collect();
+            // Deleted since they were looked at.
+            let barred = self.import(app, &new, admission).await?;
+            if !barred.is_empty() {
+                refused.extend(barred.into_iter().map(|(id, _)| (id, EditError::UnknownUser)));
+                return Ok(refused);
+            }
+            edits.to_mut().retain(|(id, _)| missing.contains(id));
+        }
+        Err(StoreError::Contended(ROUNDS))
+    }
+
+    /// Those who do not exist, and whose standing bars them.
+    async fn barred(
+        &self,
+        app: &AppId,
+        ids: impl Iterator<Item = &UserId>,
+        admission: &Admission,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let mut missing: BTreeSet<&UserId> = ids.collect();
+        let known = self.read(app, missing.iter().copied()).await?;
+        missing.retain(|id| !known.contains_key(*id));
+        let standings = self.standing.get_all(app, missing.iter().copied()).await?;
+        let is_barred = |id: &&UserId| standings.get(*id).is_some_and(|standing| admission.verdict(standing).is_some());
+        Ok(missing.into_iter().filter(is_barred).cloned().collect())
     }
 
     /// What an app calls its attributes, strongly consistent.

@@ -48,6 +48,27 @@ pub enum Call {
     DeleteQuietHours,
 }
 
+impl Call {
+    /// Whether it is about users, and not one that pushes to them.
+    pub const fn is_about_users(self) -> bool {
+        match self {
+            Self::Push
+            | Self::PushUser
+            | Self::PushCustom
+            | Self::Broadcast
+            | Self::OnlineBroadcast
+            | Self::RecallBroadcast => false,
+            Self::SetTags
+            | Self::BatchSetTags
+            | Self::GetTags
+            | Self::GetToken
+            | Self::SetQuietHours
+            | Self::GetQuietHours
+            | Self::DeleteQuietHours => true,
+        }
+    }
+}
+
 const PUSH: &[Rate] = &[Rate { times: 2, per: Per::Hour }, Rate { times: 3, per: Per::Day }];
 const PUSH_PLUS: &[Rate] = &[Rate { times: 20, per: Per::Hour }, Rate { times: 100, per: Per::Day }];
 const A_SECOND: &[Rate] = &[Rate { times: 100, per: Per::Second }];

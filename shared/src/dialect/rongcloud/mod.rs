@@ -20,7 +20,7 @@ mod reply;
 mod sdks;
 pub mod signature;
 pub mod tags;
-mod token;
+pub mod token;
 mod user;
 
 pub use audience::{Receivers, Users};

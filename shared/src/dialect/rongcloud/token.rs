@@ -1,9 +1,13 @@
 //! `/user/getToken.json`: creates a user, and answers what its app proves itself with.
 
+use jsonwebtoken::{EncodingKey, Header};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
 use super::form::Form;
 use super::names::{not_longer, user};
 use super::{Error, Reply};
-use crate::domain::{Profile, UserId};
+use crate::domain::{Profile, Rongcloud, Timestamp, UserId};
 
 /// Longest `name` and `portraitUri`, in bytes (ours).
 const PROFILE_BYTES: usize = 1_024;
@@ -37,6 +41,13 @@ impl TokenRequest {
     pub fn granted(&self, token: &str) -> Reply {
         Reply::ok().with("userId", self.user.as_str()).with("token", token)
     }
+}
+
+/// What a user's app proves itself with: a JWT (HS256 with the app's secret) of the App-Key, the user and the moment.
+pub fn sign(rongcloud: &Rongcloud, user: &UserId, now: Timestamp) -> String {
+    let claims = json!({"aud": rongcloud.app_key, "sub": user.as_str(), "iat": now.secs()});
+    let key = EncodingKey::from_secret(rongcloud.app_secret.expose_secret().as_bytes());
+    jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,0 +1,123 @@
+//! The calls of RongCloud's contract about users: decoded, done with one verb, answered.
+//!
+//! Its users are those of the app's backend, which need not have been seen here: whoever is given tags, a token or quiet
+//! hours is there afterwards. Questions about those who are not find nothing.
+
+use fanfare::dialect::rongcloud::signature::unknown_app;
+use fanfare::dialect::rongcloud::{Call, Code, Command, Error, QuietRequest, Reply, TagsRequest, TokenRequest};
+use fanfare::dialect::rongcloud::{quiet, tags, token};
+use fanfare::domain::{App, AppId, Edit, EditError, User, UserId};
+use fanfare::gate::Refused;
+use fanfare::runtime::http::Request;
+use fanfare::store::StoreError;
+
+use crate::Audience;
+use crate::trouble;
+
+impl Audience {
+    pub(crate) async fn rongcloud(&self, command: &Command, request: &Request) -> Reply {
+        let error = match self.answer(command, request).await {
+            Ok(reply) => return reply,
+            Err(Refused::Told(error)) => error,
+            Err(Refused::Store(failure)) => {
+                trouble::log(&failure);
+                Error::new(Code::Internal, "internal error: try again")
+            }
+        };
+        Reply::failed(&request.path, &error)
+    }
+
+    async fn answer(&self, command: &Command, request: &Request) -> Result<Reply, Refused<Error>> {
+        let tenant = self.gate.signed(command, request).await?;
+        let (app, body) = (&tenant.id, request.body.as_slice());
+        match command.call {
+            Call::SetTags => self.set_tags(&tenant, TagsRequest::set(body)?).await,
+            Call::BatchSetTags => self.set_tags(&tenant, TagsRequest::batch_set(body)?).await,
+            Call::GetTags => {
+                let ids = tags::get(body)?;
+                let mut users = self.users.get(app, &ids).await?;
+                let tags_of = |id: UserId| {
+                    let tags = users.remove(&id).map(|user| user.tags).unwrap_or_default();
+                    (id, tags)
+                };
+                Ok(tags::found(ids.into_iter().map(tags_of)))
+            }
+            Call::GetToken => self.grant_token(&tenant, &TokenRequest::parse(body)?).await,
+            Call::SetQuietHours => self.set_quiet_hours(&tenant, QuietRequest::set(body)?).await,
+            Call::GetQuietHours => {
+                let hours = match self.known(app, &quiet::whose(body)?).await? {
+                    Some(user) => self.quiet.get(app, user.ordinal).await?,
+                    None => None,
+                };
+                Ok(quiet::found(hours))
+            }
+            Call::DeleteQuietHours => {
+                if let Some(user) = self.known(app, &quiet::whose(body)?).await? {
+                    self.quiet.delete(app, user.ordinal).await?;
+                }
+                Ok(Reply::ok())
+            }
+            // The router leaves these to the function that takes pushes.
+            Call::Push
+            | Call::PushUser
+            | Call::PushCustom
+            | Call::Broadcast
+            | Call::OnlineBroadcast
+            | Call::RecallBroadcast => Ok(unknown(&request.path)),
+        }
+    }
+
+    async fn set_tags(&self, app: &App, request: TagsRequest) -> Result<Reply, Refused<Error>> {
+        let edits: Vec<(UserId, Edit)> = request.users.into_iter().map(|user| (user, request.edit.clone())).collect();
+        let refused = self.users.edit_or_create(&app.id, &edits, &self.admission(app)).await?;
+        match refused.into_iter().next() {
+            None => Ok(Reply::ok()),
+            Some((user, EditError::UnknownUser)) => Err(barred(&user).into()),
+            // Not by this contract, which gives a user fewer tags than it may have, and in place of all others.
+            Some((user, error @ EditError::TooManyTags)) => {
+                Err(Error::new(Code::Parameter, format!("{user} was not tagged: {error}")).into())
+            }
+        }
+    }
+
+    async fn grant_token(&self, app: &App, request: &TokenRequest) -> Result<Reply, Refused<Error>> {
+        let user = (request.user.clone(), request.profile.clone());
+        if !self.users.import(&app.id, &[user], &self.admission(app)).await?.is_empty() {
+            return Err(barred(&request.user).into());
+        }
+        // Who was kicked a moment ago is let in again by a token that says it was made after that.
+        let standing = self.standing.get(&app.id, &request.user).await?;
+        let issued_at = standing.first_valid(self.clock.now());
+        let rongcloud = app.rongcloud.as_ref().ok_or_else(unknown_app)?;
+        Ok(request.granted(&token::sign(rongcloud, &request.user, issued_at)))
+    }
+
+    async fn set_quiet_hours(&self, app: &App, request: QuietRequest) -> Result<Reply, Refused<Error>> {
+        let user = self.users.ensure(&app.id, &request.user, &self.admission(app)).await?;
+        let user = user.map_err(|_| barred(&request.user))?;
+        match request.hours {
+            Some(hours) => self.quiet.set(&app.id, &user, hours).await?,
+            None => self.quiet.delete(&app.id, user.ordinal).await?,
+        }
+        Ok(Reply::ok())
+    }
+
+    async fn known(&self, app: &AppId, id: &UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.users.get(app, std::slice::from_ref(id)).await?.remove(id))
+    }
+}
+
+/// The answer where there is no such call.
+pub(crate) fn unknown(path: &str) -> Reply {
+    Reply::failed(path, &Error::new(Code::NotFound, "there is no such path: check the URL"))
+}
+
+/// The answer to a call with another method than the contract's.
+pub(crate) fn wrong_method(path: &str) -> Reply {
+    Reply::failed(path, &Error::new(Code::MethodNotAllowed, "the path is called with POST"))
+}
+
+/// The answer about a user who was deleted, where the app's settings have those stay away for some days.
+fn barred(user: &UserId) -> Error {
+    Error::new(Code::Parameter, format!("the user {user} was deleted, and may not come back yet"))
+}
