@@ -9,12 +9,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use bytes::Bytes;
+use fanfare::dialect::rongcloud::signature;
 use fanfare::dialect::tencent::usersig;
 use fanfare::domain::App;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::dynamodb::DynamoDb;
@@ -28,6 +30,7 @@ use crate::template::{Queue, Table};
 use crate::usage::Usage;
 
 const DAY_SECS: i64 = 86_400;
+const NONCE_CHARS: usize = 18;
 const MOST_ADVANCE_SECS: u64 = 10 * 365 * 86_400;
 
 /// How often `idle` looks.
@@ -73,6 +76,7 @@ impl Control {
             .route("/queues", get(queues))
             .route("/endpoints", get(endpoints))
             .route("/usersig", get(user_sig))
+            .route("/signature", get(signature_headers))
             .route("/faults", get(faults).put(set_faults))
             .route("/clock", get(clock).post(advance))
             .route("/logs", get(logs))
@@ -129,6 +133,27 @@ async fn user_sig(State(stack): Stack, Query(query): Query<UserSigQuery>) -> Res
     let Some(app) = app else { return problem(StatusCode::NOT_FOUND, "there is no such app") };
     let now = i64::try_from(stack.clock.now()).unwrap_or(i64::MAX);
     usersig::sign(&app.secret_key, app.sdk_app_id, &query.user, now, DAY_SECS, None).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignatureQuery {
+    app_key: Option<String>,
+}
+
+/// The four headers by which a call of RongCloud's contract is signed, one a line as they stand in a request
+/// (`curl -H @FILE` takes them all): of the first app, or of the one that is asked for.
+async fn signature_headers(State(stack): Stack, Query(query): Query<SignatureQuery>) -> Response {
+    let mut apps = stack.apps.iter().filter_map(|app| app.rongcloud.as_ref());
+    let Some(app) = apps.find(|app| query.app_key.as_ref().is_none_or(|wanted| *wanted == app.app_key)) else {
+        return problem(StatusCode::NOT_FOUND, "there is no such app");
+    };
+    let (nonce, timestamp) = (Uuid::new_v4().simple().to_string(), stack.clock.now().to_string());
+    // The contract's nonces have 18 characters at most.
+    let nonce = &nonce[..NONCE_CHARS];
+    let signature = signature::sign(&app.app_secret, nonce, &timestamp);
+    let app_key = &app.app_key;
+    format!("App-Key: {app_key}\nNonce: {nonce}\nTimestamp: {timestamp}\nSignature: {signature}\n").into_response()
 }
 
 async fn faults(State(stack): Stack) -> Response {

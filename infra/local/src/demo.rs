@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_sdk_dynamodb::Client;
+use fanfare::dialect::rongcloud::signature;
 use fanfare::dialect::tencent::usersig;
 use fanfare::domain::App;
 use fanfare::store::{AppStore, StoreError};
@@ -18,6 +19,8 @@ const ADMINISTRATOR: &str = "administrator";
 const SECRET_KEY: &str = "fanfare-local-secret-key";
 const APP_KEY: &str = "fanfare-local";
 const APP_SECRET: &str = "fanfare-local-app-secret";
+/// What a signature of the greeting is made over, beside the time.
+const NONCE: &str = "14314";
 
 /// What stands in a file for the credentials of the sandbox, which are made anew at every start.
 const SANDBOX: &str = "sandbox";
@@ -134,6 +137,19 @@ pub fn greeting(address: &str, now: u64) -> String {
         "all_member_push/im_push",
         r#"{"From_Account":"administrator","MsgRandom":'$RANDOM',"MsgLifeTime":120,"MsgBody":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"hello, everyone"}}]}"#,
     );
+    // RongCloud's own clients make these once and send them with every call.
+    let timestamp = now.to_string();
+    let signature = signature::sign(&APP_SECRET.to_owned().into(), NONCE, &timestamp);
+    let signed =
+        format!("-H 'App-Key: {APP_KEY}' -H 'Nonce: {NONCE}' -H 'Timestamp: {timestamp}' -H 'Signature: {signature}'");
+    let signed_call = |path: &str, body: &str| {
+        format!("  curl 'http://{address}{path}' {signed} -H 'Content-Type: application/json' -d '{body}'\n")
+    };
+    let set_tags = signed_call("/user/tag/set.json", r#"{"userId":"alice","tags":["gold","silver"]}"#);
+    let push_by_tag = signed_call(
+        "/push.json",
+        r#"{"platform":["ios","android"],"fromuserid":"administrator","audience":{"tag":["silver"],"is_to_all":false},"message":{"content":"{\"content\":\"hello, silver\"}","objectName":"RC:TxtMsg"},"notification":{"alert":"hello, silver"}}"#,
+    );
     let port = address.rsplit(':').next().unwrap_or_default();
     let port = if port == "3000" { String::new() } else { format!(" --port {port}") };
     let socket = format!(
@@ -144,6 +160,7 @@ pub fn greeting(address: &str, now: u64) -> String {
         "Demo app    SDKAppID {SDK_APP_ID}, administrator `{ADMINISTRATOR}`, secret key `{SECRET_KEY}`\n\
          \x20           App-Key `{APP_KEY}`, App-Secret `{APP_SECRET}`\n\n\
          Import a user, tag her, and push to everyone (the signatures are good for a day):\n\n{import}{tag}{push}\n\
+         The same in RongCloud's words: tag her, and push to a tag (twice an hour, as its contract has it):\n\n{set_tags}{push_by_tag}\n\
          Listen as that user, in another terminal or by any WebSocket client:\n\n{socket}\n"
     )
 }
@@ -179,10 +196,14 @@ mod tests {
     #[test]
     fn what_is_to_be_pasted_survives_the_shell() {
         let greeting = greeting("127.0.0.1:3000", 1_700_000_000);
-        for line in greeting.lines().filter(|line| line.trim_start().starts_with("curl")) {
+        let lines: Vec<&str> = greeting.lines().filter(|line| line.trim_start().starts_with("curl")).collect();
+        assert_eq!(lines.len(), 5);
+        for line in lines {
             assert_eq!(line.matches('\'').count() % 2, 0, "{line}");
             let outside: String = line.split('\'').step_by(2).collect();
             assert!(!outside.contains(['{', '"', '&']), "{outside}");
+            let body = line.rsplit("-d '").next().unwrap().trim_end_matches('\'').replace("'$RANDOM'", "1");
+            assert!(serde_json::from_str::<Value>(&body).is_ok_and(|body| body.is_object()), "{body}");
         }
     }
 
