@@ -25,8 +25,18 @@ impl DeviceFilter {
 
     /// Whether a device is meant.
     pub fn matches(&self, device: &Device) -> bool {
-        let platform = self.platforms.is_empty() || self.platforms.contains(&device.platform);
-        platform && self.package.as_ref().is_none_or(|package| device.package.as_ref() == Some(package))
+        self.lets_pass(device.platform, device.package.as_deref())
+    }
+
+    /// Whether an installation is meant that has a socket: by what it is registered as. One that is not registered
+    /// counts as a browser, without a package.
+    pub fn matches_socket(&self, registered: Option<&Device>) -> bool {
+        registered.map_or_else(|| self.lets_pass(Platform::Web, None), |device| self.matches(device))
+    }
+
+    fn lets_pass(&self, platform: Platform, package: Option<&str>) -> bool {
+        let is_platform = self.platforms.is_empty() || self.platforms.contains(&platform);
+        is_platform && self.package.as_deref().is_none_or(|wanted| package == Some(wanted))
     }
 }
 
@@ -65,6 +75,17 @@ mod tests {
             (filter(&[], Some("A")), [false, false]),
         ] {
             assert_eq!([filter.matches(&ios), filter.matches(&android)], matches, "{filter:?}");
+        }
+        // Who has not registered is a browser.
+        for (filter, matches) in [
+            (filter(&[], None), true),
+            (filter(&[Platform::Ios, Platform::Web], None), true),
+            (filter(&[Platform::Ios], None), false),
+            (filter(&[Platform::Web], Some("a")), false),
+            (filter(&[], Some("a")), false),
+        ] {
+            assert_eq!(filter.matches_socket(None), matches, "{filter:?}");
+            assert_eq!(filter.matches_socket(Some(&ios)), filter.matches(&ios), "{filter:?}");
         }
         assert!(DeviceFilter::default().is_open() && !filter(&[], Some("a")).is_open());
     }
