@@ -59,7 +59,8 @@ async fn a_deleted_account_is_gone_whole_and_its_name_comes_back_as_someone_new(
     assert_eq!(list_devices(&stack, &old_sig).await, (401, json!("70001")));
     let (client, tables) = stack.store().await;
     let contacts = ContactStore::new(client, &tables.audience);
-    assert_eq!(contacts.connect(&app(), &anne, &"late=".try_into().unwrap()).await.unwrap(), None);
+    let phone = "phone".try_into().unwrap();
+    assert_eq!(contacts.connect(&app(), &anne, &"late=".try_into().unwrap(), &phone).await.unwrap(), None);
     assert_eq!(contacts.register(&app(), &anne, a_device(&token)).await.unwrap(), None);
     let check = stack.ok("im_open_login_svc/account_check", json!({"CheckItem": [{"UserID": "anne"}]})).await;
     assert_eq!(check["ResultItem"][0]["AccountStatus"], "NotImported");
@@ -283,11 +284,11 @@ async fn accounts_are_online_reachable_or_away() {
     let (client, tables) = stack.store().await;
     let contacts = ContactStore::new(client.clone(), &tables.audience);
     let ben = user(&stack, "ben").await.unwrap();
-    contacts.connect(&app(), &ben, &"vanished=".try_into().unwrap()).await.unwrap();
+    let device = DeviceId::try_from("desk").unwrap();
+    contacts.connect(&app(), &ben, &"vanished=".try_into().unwrap(), &device).await.unwrap();
     assert_eq!(stack.ok(STATUS, asked.clone()).await["QueryResult"], gone);
     let id = ConnectionId::try_from("forgotten=").unwrap();
-    contacts.connect(&app(), &ben, &id).await.unwrap();
-    let device = DeviceId::try_from("desk").unwrap();
+    contacts.connect(&app(), &ben, &id, &device).await.unwrap();
     let connection = Connection { id, app: app(), user: ben.id.clone(), ordinal: ben.ordinal, device };
     let connections = ConnectionStore::new(client, &tables.audience);
     connections.put(&connection, Timestamp::from_secs(stack.now())).await.unwrap();

@@ -71,7 +71,7 @@ async fn a_socket_that_vanished_unseen_is_found_gone_and_its_user_reached_by_ven
     let anne = users.get(&app, &["anne".try_into().unwrap()]).await.unwrap().into_values().next().unwrap();
     socket.close().await;
     stack.idle().await;
-    contacts.connect(&app, &anne, &"vanished=".try_into().unwrap()).await.unwrap();
+    contacts.connect(&app, &anne, &"vanished=".try_into().unwrap(), &"phone".try_into().unwrap()).await.unwrap();
 
     let push = json!({"MsgRandom": 1, "MsgLifeTime": 600, "MsgBody": text("hi")});
     stack.ok("all_member_push/im_push", push).await;

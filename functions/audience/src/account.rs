@@ -1,6 +1,6 @@
 //! Accounts that end, and UserSigs that are void.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use fanfare::channel::ws::{CloseError, Ended};
 use fanfare::dialect::tencent::accounts;
@@ -29,7 +29,7 @@ impl Audience {
 
     async fn clear(&self, app: &App, remains: &Remains) -> Result<(), Problem> {
         // Those that are gone are forgotten with the rest.
-        self.close(&remains.connections).await?;
+        self.close(remains.connections.iter()).await?;
         Ok(self.deletions.complete(&app.id, remains).await?)
     }
 
@@ -42,10 +42,12 @@ impl Audience {
         self.standing.void(&app.id, id, self.clock.now()).await?;
         let contacts = self.contacts.of_users(&app.id, &[user.ordinal]).await?;
         for contact in &contacts {
-            for connection in self.close(&contact.connections).await? {
+            for connection in self.close(contact.connections.keys()).await? {
                 // Its handshake may not be over. Forgotten, it gets no push, and is told to connect again at its first
                 // word, which its UserSig does not let it.
-                self.contacts.disconnect(&app.id, contact.ordinal, &connection).await?;
+                if let Some(device) = contact.connections.get(&connection) {
+                    self.contacts.disconnect(&app.id, contact.ordinal, &connection, device).await?;
+                }
                 self.connections.delete(&connection).await?;
             }
         }
@@ -55,9 +57,11 @@ impl Audience {
 
     /// Closes sockets: as many as can be, whatever becomes of one. What is to be forgotten of those that were open is
     /// forgotten when their end is told. Returns those that were not.
-    async fn close(&self, connections: &BTreeSet<ConnectionId>) -> Result<Vec<ConnectionId>, Problem> {
+    async fn close<'a>(
+        &self,
+        connections: impl Iterator<Item = &'a ConnectionId>,
+    ) -> Result<Vec<ConnectionId>, Problem> {
         let closing: Vec<_> = connections
-            .iter()
             .map(|connection| async move { Ok((connection.clone(), self.sockets.close(connection).await?)) })
             .collect();
         let ended: Vec<Result<_, CloseError>> = stream::iter(closing).buffer_unordered(SOCKETS_AT_ONCE).collect().await;

@@ -19,7 +19,8 @@ impl Audience {
         let contacts = self.contacts.of_users(&app.id, &ordinals).await?;
         let contacts: HashMap<Ordinal, Contact> =
             contacts.into_iter().map(|contact| (contact.ordinal, contact)).collect();
-        let connections: BTreeSet<&ConnectionId> = contacts.values().flat_map(|contact| &contact.connections).collect();
+        let connections: BTreeSet<&ConnectionId> =
+            contacts.values().flat_map(|contact| contact.connections.keys()).collect();
         let connections: Vec<ConnectionId> = connections.into_iter().cloned().collect();
         let nowhere = BTreeSet::new();
         let mut connected: BTreeMap<Ordinal, BTreeSet<DeviceId>> = BTreeMap::new();

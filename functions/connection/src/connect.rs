@@ -46,7 +46,7 @@ impl ConnectionFunction {
         // First who it is, then that pushes go there: the other way round a socket could be pushed to and not be
         // understood when it asks.
         self.connections.put(&connection, now).await?;
-        let Some(devices) = self.contacts.connect(&app.id, &user, &id).await? else {
+        let Some(devices) = self.contacts.connect(&app.id, &user, &id, &device).await? else {
             // Deleted since it was looked up.
             self.connections.delete(&id).await?;
             return Ok(401);
@@ -88,8 +88,9 @@ impl ConnectionFunction {
     }
 
     async fn forget(&self, connection: &Connection) -> Result<(), Error> {
-        self.contacts.disconnect(&connection.app, connection.ordinal, &connection.id).await?;
-        Ok(self.connections.delete(&connection.id).await?)
+        let Connection { app, ordinal, id, device, .. } = connection;
+        self.contacts.disconnect(app, *ordinal, id, device).await?;
+        Ok(self.connections.delete(id).await?)
     }
 
     /// The app and the user that a UserSig proves, and when it was made; or the status with which the handshake is refused.

@@ -110,7 +110,7 @@ impl Deliver {
             return self.contacts.bury(&app.id, ordinal, (task.channel, &to.1), verdict).await;
         }
         let Ok(connection) = ConnectionId::try_from(to.1.expose()) else { return Ok(false) };
-        self.contacts.disconnect(&app.id, ordinal, &connection).await?;
+        self.contacts.drop_connection(&app.id, ordinal, &connection).await?;
         self.connections.delete(&connection).await?;
         Ok(true)
     }

@@ -53,7 +53,7 @@ pub(crate) fn address(
             addressed.sockets.insert(low);
             addressed.left.extend((!is_online).then_some(low));
         }
-        for connection in contact.connections.iter().filter(|_| by_socket) {
+        for connection in contact.connections.keys().filter(|_| by_socket) {
             let token = DeviceToken::new(connection.as_str());
             let target = Target { low, token, package: None, wording: Wording::default() };
             addressed.targets.entry(Channel::Ws).or_default().push(target);
@@ -94,8 +94,6 @@ impl<'a> Notice<'a> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeSet;
-
     use fanfare::domain::notification::Translation;
     use fanfare::domain::{
         AppId, Audience, ConnectionId, DeviceFilter, DeviceId, Message, Ordinal, Platform, PushId, Seq, UserId,
@@ -134,9 +132,13 @@ pub(crate) mod tests {
             ordinal: Ordinal(low),
             user: UserId::try_from("u").unwrap(),
             devices,
-            connections: connections.iter().map(|id| ConnectionId::try_from(*id).unwrap()).collect::<BTreeSet<_>>(),
+            connections: connections.iter().map(|id| (ConnectionId::try_from(*id).unwrap(), on("desk"))).collect(),
             quiet: None,
         }
+    }
+
+    fn on(device: &str) -> DeviceId {
+        DeviceId::try_from(device).unwrap()
     }
 
     fn device(channel: Channel, token: &str) -> Device {

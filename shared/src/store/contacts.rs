@@ -4,7 +4,7 @@
 //! A deletion puts a mark in its place, so that whoever was registering or connecting meanwhile finds the place taken:
 //! an ordinal is never given out again. After a day nobody can still be on the way, and TTL takes the mark.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValue, TransactWriteItem, Update};
@@ -45,8 +45,8 @@ pub struct Contact {
     pub user: UserId,
     /// Its installations.
     pub devices: Vec<Device>,
-    /// Its open sockets.
-    pub connections: BTreeSet<ConnectionId>,
+    /// Its open sockets, and the installation at the other end of each.
+    pub connections: BTreeMap<ConnectionId, DeviceId>,
     /// When it wants to be left alone, if ever.
     pub quiet: Option<QuietHours>,
 }
@@ -70,7 +70,7 @@ struct Versioned {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Held {
     pub devices: Vec<Device>,
-    pub connections: BTreeSet<ConnectionId>,
+    pub connections: BTreeMap<ConnectionId, DeviceId>,
     /// The devices as they were read.
     pub packed: Option<Vec<u8>>,
 }
@@ -224,13 +224,14 @@ impl ContactStore {
         Err(StoreError::Contended(ROUNDS))
     }
 
-    /// Adds a connection, without reading, and returns the user's devices as they are. `None`: the user was deleted
-    /// meanwhile.
+    /// Adds a connection of an installation, without reading, and returns the user's devices as they are. `None`: the
+    /// user was deleted meanwhile.
     pub async fn connect(
         &self,
         app: &AppId,
         user: &User,
         connection: &ConnectionId,
+        device: &DeviceId,
     ) -> Result<Option<Vec<Device>>, StoreError> {
         let update = self
             .client
@@ -240,25 +241,46 @@ impl ContactStore {
             .update_expression("SET u = :u ADD c :c")
             .condition_expression("attribute_not_exists(x)")
             .expression_attribute_values(":u", s(user.id.as_str()))
-            .expression_attribute_values(":c", AttributeValue::Ss(vec![connection.to_string()]))
+            .expression_attribute_values(":c", AttributeValue::Ss(vec![entry(connection, device)]))
             .return_values(ReturnValue::AllNew);
         let Some(answer) = unless_refused(update.send().await)? else { return Ok(None) };
         let item = answer.attributes.unwrap_or_default();
         bytes(&item, "d").map_or_else(|| Ok(Vec::new()), unpack).map(Some)
     }
 
-    /// Removes a connection, blindly.
-    pub async fn disconnect(&self, app: &AppId, ordinal: Ordinal, connection: &ConnectionId) -> Result<(), StoreError> {
+    /// Removes a connection of an installation, blindly.
+    pub async fn disconnect(
+        &self,
+        app: &AppId,
+        ordinal: Ordinal,
+        connection: &ConnectionId,
+        device: &DeviceId,
+    ) -> Result<(), StoreError> {
+        let entry = entry(connection, device);
         let update = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::contact(app, ordinal).item()))
             .update_expression("DELETE c :c")
-            .condition_expression("contains(c, :connection)")
-            .expression_attribute_values(":c", AttributeValue::Ss(vec![connection.to_string()]))
-            .expression_attribute_values(":connection", s(connection.as_str()));
+            .condition_expression("contains(c, :entry)")
+            .expression_attribute_values(":c", AttributeValue::Ss(vec![entry.clone()]))
+            .expression_attribute_values(":entry", s(entry));
         unless_refused(update.send().await).map(drop)
+    }
+
+    /// Removes a connection of an installation that the caller does not know: for a read more.
+    pub async fn drop_connection(
+        &self,
+        app: &AppId,
+        ordinal: Ordinal,
+        connection: &ConnectionId,
+    ) -> Result<(), StoreError> {
+        let item = item::get(&self.client, &self.table, &keys::contact(app, ordinal)).await?.unwrap_or_default();
+        match read_connections(&item).get(connection) {
+            Some(device) => self.disconnect(app, ordinal, connection, device).await,
+            None => Ok(()),
+        }
     }
 
     /// Marks a device active. Says whether there is such a device; a lost race is let be, for whoever won it
@@ -314,7 +336,7 @@ impl ContactStore {
             None => (put, "attribute_not_exists(d)"),
             Some(packed) => (put.expression_attribute_values(":d", b(packed.clone())), "d = :d"),
         };
-        let connections = held.connections.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let connections: Vec<String> = held.connections.iter().map(|(id, device)| entry(id, device)).collect();
         let (put, connections) = match connections.is_empty() {
             true => (put, "attribute_not_exists(c)"),
             false => (put.expression_attribute_values(":c", AttributeValue::Ss(connections)), "c = :c"),
@@ -500,9 +522,19 @@ fn is_mark(item: &Item) -> bool {
     item.contains_key("x")
 }
 
-fn read_connections(item: &Item) -> BTreeSet<ConnectionId> {
-    let connections = item.get("c").and_then(|value| value.as_ss().ok()).into_iter().flatten();
-    connections.filter_map(|id| ConnectionId::try_from(id.as_str()).ok()).collect()
+/// A connection in the set of a contact. An id of a connection holds no space.
+fn entry(connection: &ConnectionId, device: &DeviceId) -> String {
+    format!("{connection} {device}")
+}
+
+fn read_entry(entry: &str) -> Option<(ConnectionId, DeviceId)> {
+    let (connection, device) = entry.split_once(' ')?;
+    Some((ConnectionId::try_from(connection).ok()?, DeviceId::try_from(device).ok()?))
+}
+
+fn read_connections(item: &Item) -> BTreeMap<ConnectionId, DeviceId> {
+    let entries = item.get("c").and_then(|value| value.as_ss().ok()).into_iter().flatten();
+    entries.filter_map(|entry| read_entry(entry)).collect()
 }
 
 fn read_contact(ordinal: Ordinal, item: &Item) -> Result<Contact, StoreError> {
@@ -549,6 +581,17 @@ mod tests {
         note_names(&items, &mut left, &mut names).unwrap();
         assert_eq!(names, HashMap::from([(1, UserId::try_from("anne").unwrap())]));
         assert_eq!(left.iter().collect::<Vec<_>>(), [4], "to be looked at once more");
+    }
+
+    #[test]
+    fn a_connection_stands_in_its_contact_with_its_device() {
+        let (connection, device) =
+            (ConnectionId::try_from("L0SM9cOFvHcCIhw=").unwrap(), DeviceId::try_from("a-phone.1").unwrap());
+        let written = entry(&connection, &device);
+        assert_eq!(written, "L0SM9cOFvHcCIhw= a-phone.1");
+        assert_eq!(read_entry(&written), Some((connection, device)));
+        assert_eq!(read_entry("L0SM9cOFvHcCIhw="), None);
+        assert!(ConnectionId::try_from("a b").is_err(), "or its end could not be told");
     }
 
     #[test]

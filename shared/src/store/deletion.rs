@@ -120,7 +120,7 @@ impl DeletionStore {
             for (leaver, held) in &part {
                 let user = &leaver.user;
                 writes.push(self.delete_user(app, leaver)?);
-                writes.push(self.standing.deleted(app, &user.id, &held.connections, now)?);
+                writes.push(self.standing.deleted(app, &user.id, held.connections.keys(), now)?);
                 writes.extend(self.contacts.end(app, user.ordinal, held, now)?);
                 for place in places(leaver) {
                     let read = blocks.get(&place).copied().unwrap_or_default();

@@ -177,14 +177,14 @@ impl StandingStore {
     }
 
     /// The write that notes a deletion, and the sockets that it leaves open.
-    pub(super) fn deleted(
+    pub(super) fn deleted<'a>(
         &self,
         app: &AppId,
         user: &UserId,
-        connections: &BTreeSet<ConnectionId>,
+        connections: impl Iterator<Item = &'a ConnectionId>,
         at: Timestamp,
     ) -> Result<TransactWriteItem, StoreError> {
-        let left = connections.iter().map(|connection| s(connection.as_str())).collect();
+        let left = connections.map(|connection| s(connection.as_str())).collect();
         // Added to what a deletion before this one may have left: both are to be cleared.
         let update = Update::builder()
             .table_name(&self.table)
