@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use fanfare::domain::notification::Languages;
-use fanfare::domain::{Channel, Device, DeviceToken, Notification, Push, ShardSet, Timestamp, Wording};
+use fanfare::domain::{
+    Channel, ConnectionId, Device, DeviceId, DeviceToken, Notification, Push, ShardSet, Timestamp, Wording,
+};
 use fanfare::store::Contact;
 
 /// Where a push goes, by channel, in the order of its users.
@@ -29,49 +31,76 @@ pub(crate) struct Target {
     pub wording: Wording,
 }
 
-/// Chooses the ways to each user: the live connections of those who are connected; of the others the devices, by
-/// their vendors, if the push wants notifications at all and has one for the device. A push that is a notification only
-/// goes to everyone's devices.
-///
-/// A repeat keeps to who was addressed by socket `before`: whoever has come online since has been addressed by vendor,
-/// and whoever has left may have been in a batch that was never sent.
-pub(crate) fn address(
-    push: &Push,
-    contacts: &[Contact],
-    now: Timestamp,
-    serves: impl Fn(Channel) -> bool,
-    before: Option<&ShardSet>,
-) -> Addressed {
-    let mut addressed = Addressed::default();
-    let notice = push.notification.as_ref().map(Notice::new);
-    for contact in contacts {
-        let low = contact.ordinal.low();
-        // What has no message has nothing for a socket.
-        let is_online = push.message.is_some() && !contact.connections.is_empty();
-        let by_socket = before.map_or(is_online, |before| before.contains(low));
-        if by_socket {
-            addressed.sockets.insert(low);
-            addressed.left.extend((!is_online).then_some(low));
-        }
-        for connection in contact.connections.keys().filter(|_| by_socket) {
-            let token = DeviceToken::new(connection.as_str());
-            let target = Target { low, token, package: None, wording: Wording::default() };
-            addressed.targets.entry(Channel::Ws).or_default().push(target);
-        }
-        let Some(notice) = notice.as_ref().filter(|_| !by_socket) else { continue };
-        for device in &contact.devices {
-            let served = device.is_reachable(now) && serves(device.channel);
-            match notice.wording(device).filter(|_| served) {
-                Some(wording) => {
-                    let (token, package) = (device.token.clone(), device.package.clone());
-                    let target = Target { low, token, package, wording };
-                    addressed.targets.entry(device.channel).or_default().push(target);
+/// What decides, with the users' contacts, how a push is addressed.
+pub(crate) struct Addressing<'a, Serves> {
+    pub push: &'a Push,
+    /// Where the app's clock stands, in minutes east of UTC: quiet hours are told by it.
+    pub utc_offset_minutes: i32,
+    /// The moment by which it is judged who has been away for too long, and who has quiet hours.
+    pub at: Timestamp,
+    /// Whether there is a way out of a kind.
+    pub serves: Serves,
+    /// Who was addressed by socket before. A repeat keeps to it: whoever has come online since has been addressed by
+    /// vendor, and whoever has left may have been in a batch that was never sent.
+    pub before: Option<&'a ShardSet>,
+}
+
+impl<Serves: Fn(Channel) -> bool> Addressing<'_, Serves> {
+    /// Chooses the ways to each user: the live connections of those who are connected; of the others the devices, by
+    /// their vendors, if the push wants notifications at all and has one for the device. A push that is a notification
+    /// only goes to everyone's devices.
+    ///
+    /// Of connections and devices only those that the push is for: the others might as well not be there.
+    pub(crate) fn address(&self, contacts: &[Contact]) -> Addressed {
+        let mut addressed = Addressed::default();
+        let notice = self.push.notification.as_ref().map(Notice::new);
+        for contact in contacts {
+            let low = contact.ordinal.low();
+            let connections = self.connections(contact);
+            let is_online = !connections.is_empty();
+            let by_socket = self.before.map_or(is_online, |before| before.contains(low));
+            if by_socket {
+                addressed.sockets.insert(low);
+                addressed.left.extend((!is_online).then_some(low));
+                for connection in connections {
+                    let token = DeviceToken::new(connection.as_str());
+                    let target = Target { low, token, package: None, wording: Wording::default() };
+                    addressed.targets.entry(Channel::Ws).or_default().push(target);
                 }
-                None => *addressed.suppressed.entry(device.channel).or_default() += 1,
+                continue;
+            }
+            let Some(notice) = &notice else { continue };
+            let is_quiet = self.is_quiet(contact);
+            for device in contact.devices.iter().filter(|device| self.push.devices.matches(device)) {
+                let served = !is_quiet && device.is_reachable(self.at) && (self.serves)(device.channel);
+                match notice.wording(device).filter(|_| served) {
+                    Some(wording) => {
+                        let (token, package) = (device.token.clone(), device.package.clone());
+                        let target = Target { low, token, package, wording };
+                        addressed.targets.entry(device.channel).or_default().push(target);
+                    }
+                    None => *addressed.suppressed.entry(device.channel).or_default() += 1,
+                }
             }
         }
+        addressed
     }
-    addressed
+
+    /// The connections that the push is for.
+    fn connections<'c>(&self, contact: &'c Contact) -> Vec<&'c ConnectionId> {
+        // What has no message has nothing for a socket.
+        let open = contact.connections.iter().filter(|_| self.push.message.is_some());
+        let registered = |id: &DeviceId| contact.devices.iter().find(|device| device.id == *id);
+        open.filter(|(_, device)| self.push.devices.matches_socket(registered(device))).map(|(id, _)| id).collect()
+    }
+
+    /// Whether the user wants to be left alone. Quiet hours hold back notifications of messages, on both levels, for
+    /// no push mentions anyone by name; not pushes that are a notification and nothing else, which are shown whatever
+    /// the user does (RongCloud, `/push.json`).
+    fn is_quiet(&self, contact: &Contact) -> bool {
+        let quiet = contact.quiet.filter(|_| self.push.message.is_some());
+        quiet.is_some_and(|hours| hours.covers(self.at, self.utc_offset_minutes))
+    }
 }
 
 /// A notification, and the languages that it has.
@@ -96,7 +125,7 @@ impl<'a> Notice<'a> {
 pub(crate) mod tests {
     use fanfare::domain::notification::Translation;
     use fanfare::domain::{
-        AppId, Audience, ConnectionId, DeviceFilter, DeviceId, Message, Ordinal, Platform, PushId, Seq, UserId,
+        AppId, Audience, DeviceFilter, Message, Ordinal, Platform, PushId, QuietHours, QuietLevel, Seq, UserId,
     };
 
     use super::*;
@@ -141,9 +170,18 @@ pub(crate) mod tests {
         DeviceId::try_from(device).unwrap()
     }
 
+    fn address(
+        push: &Push,
+        contacts: &[Contact],
+        serves: impl Fn(Channel) -> bool,
+        before: Option<&ShardSet>,
+    ) -> Addressed {
+        Addressing { push, utc_offset_minutes: 8 * 60, at: NOW, serves, before }.address(contacts)
+    }
+
     fn device(channel: Channel, token: &str) -> Device {
         Device {
-            id: DeviceId::try_from("d").unwrap(),
+            id: on("d"),
             platform: Platform::Android,
             channel,
             token: DeviceToken::new(token),
@@ -166,7 +204,7 @@ pub(crate) mod tests {
             contact(1, &[], vec![device(Channel::Apns, "a1"), device(Channel::Fcm, "f1")]),
             contact(2, &[], vec![]),
         ];
-        let addressed = address(&a_push(), &contacts, NOW, |_| true, None);
+        let addressed = address(&a_push(), &contacts, |_| true, None);
         assert_eq!(tokens(&addressed, Channel::Ws), ["c1", "c2"]);
         assert_eq!(tokens(&addressed, Channel::Apns), ["a1"]);
         assert_eq!(tokens(&addressed, Channel::Fcm), ["f1"]);
@@ -180,7 +218,7 @@ pub(crate) mod tests {
             contact(2, &["stayed"], vec![device(Channel::Apns, "a2")]),
         ];
         let before = [0, 2].into_iter().collect();
-        let addressed = address(&a_push(), &contacts, NOW, |_| true, Some(&before));
+        let addressed = address(&a_push(), &contacts, |_| true, Some(&before));
         assert_eq!(tokens(&addressed, Channel::Ws), ["stayed"]);
         assert_eq!(tokens(&addressed, Channel::Apns), ["a1"]);
         assert_eq!(addressed.left, [0]);
@@ -191,7 +229,7 @@ pub(crate) mod tests {
         let push = Push { message: None, ..a_push() };
         let contacts =
             [contact(1, &["c"], vec![device(Channel::Apns, "a1")]), contact(2, &[], vec![device(Channel::Fcm, "f2")])];
-        let addressed = address(&push, &contacts, NOW, |_| true, None);
+        let addressed = address(&push, &contacts, |_| true, None);
         assert_eq!(tokens(&addressed, Channel::Ws), [""; 0]);
         assert_eq!((tokens(&addressed, Channel::Apns), tokens(&addressed, Channel::Fcm)), (vec!["a1"], vec!["f2"]));
     }
@@ -200,7 +238,7 @@ pub(crate) mod tests {
     fn without_a_notification_no_vendor_is_used() {
         let push = Push { notification: None, ..a_push() };
         let contacts = [contact(1, &[], vec![device(Channel::Apns, "a1")]), contact(2, &["c"], vec![])];
-        let addressed = address(&push, &contacts, NOW, |_| true, None);
+        let addressed = address(&push, &contacts, |_| true, None);
         assert_eq!(addressed.targets.keys().collect::<Vec<_>>(), [&Channel::Ws]);
         assert!(addressed.suppressed.is_empty());
     }
@@ -209,7 +247,7 @@ pub(crate) mod tests {
     fn devices_that_want_no_pushes_or_have_no_sender_are_kept_back_and_counted() {
         let off = Device { push_enabled: false, ..device(Channel::Apns, "a1") };
         let contacts = [contact(1, &[], vec![off, device(Channel::Huawei, "h1"), device(Channel::Fcm, "f1")])];
-        let addressed = address(&a_push(), &contacts, NOW, |channel| channel != Channel::Huawei, None);
+        let addressed = address(&a_push(), &contacts, |channel| channel != Channel::Huawei, None);
         assert_eq!(tokens(&addressed, Channel::Fcm), ["f1"]);
         assert_eq!(addressed.suppressed, BTreeMap::from([(Channel::Apns, 1), (Channel::Huawei, 1)]));
     }
@@ -233,7 +271,7 @@ pub(crate) mod tests {
             speaking(Some("EN"), "en"),
             speaking(None, ""),
         ];
-        let addressed = address(&push, &[contact(1, &[], devices)], NOW, |_| true, None);
+        let addressed = address(&push, &[contact(1, &[], devices)], |_| true, None);
         let wordings: Vec<u8> = addressed.targets[&Channel::Fcm].iter().map(|target| target.wording.0).collect();
         assert_eq!(wordings, [2, 0, 1, 0]);
     }
@@ -244,8 +282,92 @@ pub(crate) mod tests {
         let notification = push.notification.as_mut().unwrap();
         notification.android.text = Some(std::mem::take(&mut notification.text));
         let contacts = [contact(1, &[], vec![device(Channel::Apns, "a1"), device(Channel::Fcm, "f1")])];
-        let addressed = address(&push, &contacts, NOW, |_| true, None);
+        let addressed = address(&push, &contacts, |_| true, None);
         assert_eq!((tokens(&addressed, Channel::Fcm), tokens(&addressed, Channel::Apns)), (vec!["f1"], vec![]));
         assert_eq!(addressed.suppressed, BTreeMap::from([(Channel::Apns, 1)]));
+    }
+    fn filter(platforms: &[Platform], package: Option<&str>) -> DeviceFilter {
+        DeviceFilter { platforms: platforms.iter().copied().collect(), package: package.map(str::to_owned) }
+    }
+
+    /// A user of a registered phone (iOS, of a package), a registered tablet (Android, of none) and a desk that is not
+    /// registered, of which some are connected.
+    fn a_user(connected: &[&str]) -> Contact {
+        let phone = Device {
+            id: on("phone"),
+            platform: Platform::Ios,
+            package: Some("com.example".to_owned()),
+            ..device(Channel::Apns, "phone")
+        };
+        let tablet = Device { id: on("tablet"), ..device(Channel::Fcm, "tablet") };
+        let connection = |id: &&str| (ConnectionId::try_from(format!("c-{id}")).unwrap(), on(id));
+        Contact { connections: connected.iter().map(connection).collect(), ..contact(1, &[], vec![phone, tablet]) }
+    }
+
+    #[test]
+    fn only_the_connections_and_devices_that_are_meant_are_addressed_or_counted() {
+        use Platform::{Android, Ios, Web};
+        const ALL: [&str; 3] = ["phone", "tablet", "desk"];
+        let (ios, android) = ([Ios], [Android]);
+        for (filter, connected, sockets, vendors) in [
+            (filter(&[], None), &ALL[..], &["c-desk", "c-phone", "c-tablet"][..], &[][..]),
+            (filter(&ios, None), &ALL, &["c-phone"], &[]),
+            (filter(&[Ios, Web], None), &ALL, &["c-desk", "c-phone"], &[]),
+            (filter(&[Web], None), &ALL, &["c-desk"], &[]),
+            (filter(&[], Some("com.example")), &ALL, &["c-phone"], &[]),
+            (filter(&android, Some("com.example")), &ALL, &[], &[]),
+            // Connected, and not with what is meant: as if offline.
+            (filter(&ios, None), &["tablet", "desk"], &[], &["phone"]),
+            (filter(&android, None), &["phone", "desk"], &[], &["tablet"]),
+            (filter(&[], Some("com.example")), &["desk"], &[], &["phone"]),
+            (filter(&[Web], None), &["phone"], &[], &[]),
+            (filter(&[Ios, Android], None), &[], &[], &["phone", "tablet"]),
+        ] {
+            let push = Push { devices: filter, ..a_push() };
+            let addressed = address(&push, &[a_user(connected)], |_| true, None);
+            let by_vendor = [tokens(&addressed, Channel::Apns), tokens(&addressed, Channel::Fcm)].concat();
+            assert_eq!((tokens(&addressed, Channel::Ws), by_vendor), (sockets.to_vec(), vendors.to_vec()), "{push:?}");
+            assert_eq!((addressed.suppressed.len(), addressed.sockets.len()), (0, u32::from(!sockets.is_empty())));
+        }
+        // Who is not meant is not kept back either.
+        let push = Push { devices: filter(&ios, None), ..a_push() };
+        let addressed = address(&push, &[a_user(&[])], |_| false, None);
+        assert_eq!(addressed.suppressed, BTreeMap::from([(Channel::Apns, 1)]));
+    }
+
+    #[test]
+    fn who_has_left_with_all_that_was_meant_has_left() {
+        let push = Push { devices: filter(&[Platform::Ios], None), ..a_push() };
+        let before = [1].into_iter().collect();
+        for (connected, left) in [(&["phone", "desk"][..], &[][..]), (&["desk"], &[1]), (&[], &[1])] {
+            let addressed = address(&push, &[a_user(connected)], |_| true, Some(&before));
+            assert_eq!(addressed.left, left, "{connected:?}");
+            assert_eq!(tokens(&addressed, Channel::Apns), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn quiet_hours_hold_back_vendors_and_nothing_else() {
+        // 22:13:20 UTC, which is 06:13:20 by the app's clock.
+        assert_eq!(NOW.secs() % 86_400, 80_000);
+        let quiet = |start_secs, minutes, level| Some(QuietHours { start_secs, minutes, level });
+        let with = |quiet, connected: &[&str]| Contact { quiet, ..a_user(connected) };
+        let night = quiet(6 * 3_600, 60, QuietLevel::All);
+        for (contact, is_held_back) in [
+            (with(None, &[]), false),
+            (with(night, &[]), true),
+            (with(quiet(6 * 3_600, 60, QuietLevel::AllButMentions), &[]), true),
+            (with(quiet(22 * 3_600, 60, QuietLevel::All), &[]), false),
+        ] {
+            let addressed = address(&a_push(), &[contact], |_| true, None);
+            let expected =
+                if is_held_back { BTreeMap::from([(Channel::Apns, 1), (Channel::Fcm, 1)]) } else { BTreeMap::new() };
+            assert_eq!((addressed.suppressed, addressed.targets.is_empty()), (expected, is_held_back));
+        }
+        let online = address(&a_push(), &[with(night, &["phone"])], |_| true, None);
+        assert_eq!((tokens(&online, Channel::Ws), online.suppressed.len()), (vec!["c-phone"], 0));
+        let notification = Push { message: None, ..a_push() };
+        let shown = address(&notification, &[with(night, &["phone"])], |_| true, None);
+        assert_eq!((tokens(&shown, Channel::Apns), shown.suppressed.len()), (vec!["phone"], 0));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fanfare::domain::{Channel, Push, Shard, limits};
+use fanfare::domain::{Channel, Push, Shard, Timestamp, limits};
 use fanfare::queue::{DeliverTask, Destination};
 use fanfare::store::Cuts;
 
@@ -23,9 +23,9 @@ pub(crate) struct Slice {
     pub task: DeliverTask,
 }
 
-/// Cuts what was addressed. A user's devices on one channel stay together. `per_second` says how many devices a second
-/// a channel takes.
-pub(crate) fn cuts(addressed: &Addressed, per_second: impl Fn(Channel) -> u32) -> Cuts {
+/// Cuts what was addressed at a moment. A user's devices on one channel stay together. `per_second` says how many devices
+/// a second a channel takes.
+pub(crate) fn cuts(addressed: &Addressed, at: Timestamp, per_second: impl Fn(Channel) -> u32) -> Cuts {
     let slices = addressed.targets.iter().map(|(channel, targets)| {
         let most = per_second(*channel).saturating_mul(SECONDS_PER_BATCH);
         let mut slices: Vec<(u16, u32)> = Vec::new();
@@ -48,7 +48,7 @@ pub(crate) fn cuts(addressed: &Addressed, per_second: impl Fn(Channel) -> u32) -
         (*channel, slices)
     });
     let (suppressed, sockets) = (addressed.suppressed.clone(), addressed.sockets.clone());
-    Cuts { slices: slices.collect(), suppressed, sockets }
+    Cuts { at, slices: slices.collect(), suppressed, sockets }
 }
 
 /// The batches that the cuts make of what was addressed, by channel. On a channel that the cuts do not know,
@@ -100,7 +100,7 @@ mod tests {
     use fanfare::domain::{DeviceToken, Wording};
 
     use super::*;
-    use crate::address::tests::a_push;
+    use crate::address::tests::{NOW, a_push};
 
     fn addressed(count: u16, devices: usize, token_length: usize) -> Addressed {
         let target = |low| Target {
@@ -117,14 +117,14 @@ mod tests {
 
     #[test]
     fn a_batch_is_no_longer_than_five_seconds_of_its_channel() {
-        let cuts = cuts(&addressed(100, 2, 160), |_| 5);
+        let cuts = cuts(&addressed(100, 2, 160), NOW, |_| 5);
         assert!(cuts.slices[&Channel::Fcm].iter().all(|(_, count)| *count <= 25));
     }
 
     #[test]
     fn every_device_is_in_one_batch_and_every_batch_fits_a_message() {
         let all = addressed(3_000, 3, 160);
-        let cuts = cuts(&all, FAST);
+        let cuts = cuts(&all, NOW, FAST);
         let slices = &slices(&a_push(), Shard(2), all, &cuts)[&Channel::Fcm];
         assert_eq!(slices.iter().map(|slice| slice.task.to.len()).sum::<usize>(), 9_000);
         for (number, slice) in slices.iter().enumerate() {
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_repeat_that_finds_other_devices_keeps_the_users_of_each_slice() {
-        let cuts = cuts(&addressed(2_000, 1, 160), FAST);
+        let cuts = cuts(&addressed(2_000, 1, 160), NOW, FAST);
         let again = slices(&a_push(), Shard(0), addressed(2_000, 2, 80), &cuts);
         for slice in &again[&Channel::Fcm] {
             let (first, count) = cuts.slices[&Channel::Fcm][slice.number];
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_users_devices_are_not_parted() {
-        let cuts = cuts(&addressed(2_000, 7, 160), FAST);
+        let cuts = cuts(&addressed(2_000, 7, 160), NOW, FAST);
         let counts: Vec<u32> = cuts.slices[&Channel::Fcm].iter().map(|(_, count)| *count).collect();
         assert!(counts.len() > 1 && counts.iter().all(|count| count % 7 == 0), "{counts:?}");
     }

@@ -6,7 +6,7 @@ use fanfare::store::{BatchKey, Readdressed};
 use tracing::{info, warn};
 
 use crate::FanOut;
-use crate::address::address;
+use crate::address::{Addressed, Addressing};
 use crate::cut::{cuts, slices};
 use crate::pace::Overflow;
 use crate::shard::devices_per_second;
@@ -38,13 +38,22 @@ impl FanOut {
         let from = BatchKey { push: id, shard, channel: Channel::Ws, slice, attempt };
         let members: ShardSet = places.into_iter().collect();
         let contacts = self.contacts.of_members(&push.app, shard, &members).await.map_err(Failure::of)?;
-        let addressed = address(&push, &contacts, now, |channel| self.serves(channel), None);
-        let proposed = cuts(&addressed, |channel| devices_per_second(&app, channel));
-        let held = Readdressed { cuts: proposed.clone() };
-        let mut cuts = self.ledger.put_readdressed(&from, held, now).await.map_err(Failure::of)?.cuts;
-        // A repeat cuts as before. Those whom it finds on another channel than before are sent to there as well:
-        // twice is better than never.
-        for (channel, slices) in proposed.slices {
+        let address = |at| {
+            let utc_offset_minutes = app.quotas.utc_offset_minutes;
+            let serves = |channel| self.serves(channel);
+            let addressing = Addressing { push: &push, utc_offset_minutes, at, serves, before: None };
+            addressing.address(&contacts)
+        };
+        let cut = |addressed: &Addressed, at| cuts(addressed, at, |channel| devices_per_second(&app, channel));
+        let mut addressed = address(now);
+        let proposed = Readdressed { cuts: cut(&addressed, now) };
+        let mut cuts = self.ledger.put_readdressed(&from, proposed, now).await.map_err(Failure::of)?.cuts;
+        // A repeat judges by the moment of the first time, and cuts as it did. Those whom it finds on another channel
+        // than before are sent to there as well: twice is better than never.
+        if cuts.at != now {
+            addressed = address(cuts.at);
+        }
+        for (channel, slices) in cut(&addressed, cuts.at).slices {
             cuts.slices.entry(channel).or_insert(slices);
         }
         for (channel, mut slices) in slices(&push, shard, addressed, &cuts) {

@@ -10,7 +10,7 @@ use fanfare::store::{BatchKey, Cuts};
 use tracing::{info, warn};
 
 use crate::FanOut;
-use crate::address::address;
+use crate::address::Addressing;
 use crate::cut::{Slice, cuts, slices};
 use crate::pace::Overflow;
 
@@ -40,14 +40,21 @@ impl FanOut {
         let now = self.clock.now();
         let contacts = self.contacts.of_members(&push.app, shard, &wanted).await.map_err(Failure::of)?;
         let address = |before: Option<&Cuts>| {
-            address(&push, &contacts, now, |channel| self.serves(channel), before.map(|cuts| &cuts.sockets))
+            let addressing = Addressing {
+                push: &push,
+                utc_offset_minutes: app.quotas.utc_offset_minutes,
+                at: before.map_or(now, |cuts| cuts.at),
+                serves: |channel| self.serves(channel),
+                before: before.map(|cuts| &cuts.sockets),
+            };
+            addressing.address(&contacts)
         };
         let mut addressed = address(cut_before.as_ref());
         let is_repeat = cut_before.is_some();
         let cuts = match cut_before {
             Some(cuts) => cuts,
             None => {
-                let proposed = cuts(&addressed, |channel| devices_per_second(&app, channel));
+                let proposed = cuts(&addressed, now, |channel| devices_per_second(&app, channel));
                 let held = self.snapshots.put_cuts(&push, shard, proposed.clone()).await.map_err(Failure::of)?;
                 if held != proposed {
                     addressed = address(Some(&held));

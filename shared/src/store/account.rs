@@ -95,7 +95,7 @@ fn add_shard(
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::{PushId, Shard};
+    use crate::domain::{PushId, Shard, ShardSet, Timestamp};
     use crate::store::Done;
 
     use super::*;
@@ -112,13 +112,19 @@ mod tests {
 
     #[test]
     fn every_device_is_settled_or_pending() {
+        let nothing = || Cuts {
+            at: Timestamp::from_secs(0),
+            slices: BTreeMap::new(),
+            suppressed: BTreeMap::new(),
+            sockets: ShardSet::default(),
+        };
         let cuts = Cuts {
             slices: BTreeMap::from([(Channel::Apns, vec![(0, 5), (9, 4)]), (Channel::Ws, vec![(0, 3)])]),
             suppressed: BTreeMap::from([(Channel::Fcm, 2)]),
-            ..Cuts::default()
+            ..nothing()
         };
         let again = BTreeMap::from([(Channel::Apns, vec![(0, 2)])]);
-        let gone = Readdressed { cuts: Cuts { slices: again, ..Cuts::default() } };
+        let gone = Readdressed { cuts: Cuts { slices: again, ..nothing() } };
         let batches = BTreeMap::from([
             (key(Channel::Apns, "0", 0), done(2, 1, vec![3, 4])),
             (key(Channel::Apns, "0", 1), done(1, 0, vec![1])),

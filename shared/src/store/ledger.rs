@@ -92,7 +92,7 @@ pub enum Lease {
 }
 
 /// Users addressed again after their connections were found gone.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Readdressed {
     /// How their batches were cut.

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::Client;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Channel, Push, PushId, Shard, ShardSet, limits};
+use crate::domain::{Channel, Push, PushId, Shard, ShardSet, Timestamp, limits};
 
 use super::StoreError;
 use super::item::{self, Item, b, bytes, n};
@@ -15,8 +15,11 @@ use super::keys::{self, Key};
 /// How the batches of one shard were cut: for each channel, its slices.
 ///
 /// A task that is repeated cuts the same slices, so that a batch means the same users each time it is sent.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cuts {
+    /// When its users were addressed. A repeat judges by this moment who had been away for too long and who had quiet
+    /// hours, or a day or a night that begins in between would move users from one slice to none, and back.
+    pub at: Timestamp,
     /// The slices of each channel, in order: the place of the first user in it, and how many devices it had.
     /// A slice reaches to where the next one begins.
     pub slices: BTreeMap<Channel, Vec<(u16, u32)>>,
