@@ -66,8 +66,9 @@ impl ConnectionFunction {
         }
     }
 
-    /// The pushes among those acknowledged that the app wants to hear of: kept ones that are for the user, and that the
-    /// device had not acknowledged.
+    /// The pushes among those acknowledged that the app wants to hear of: kept ones that are for the user and for the
+    /// device, and that it had not acknowledged. One that withdraws another is none: the app's server knows no task of
+    /// its id.
     async fn reached(
         &self,
         connection: &Connection,
@@ -81,7 +82,9 @@ impl ConnectionFunction {
         let before = self.acks.get(app, &connection.user, &connection.device).await?;
         let new: BTreeSet<Seq> = seqs.iter().copied().filter(|seq| !before.covers(*seq)).collect();
         let mut kept: Vec<Offline> = self.offline.among(app, &new).await?;
-        kept.retain(|push| is_open(push, ordinal, &before, now));
+        kept.retain(|push| !push.revokes && is_open(push, ordinal, &before, now));
+        let registered = self.registered(connection, kept.iter()).await?;
+        kept.retain(|push| push.devices.matches_socket(registered.as_ref()));
         kept.sort_unstable_by_key(|push| push.seq);
         let asked: Vec<PushId> = kept.iter().filter(|push| !push.everyone).map(|push| push.push).collect();
         let snapshots = self.snapshots.get_all(&asked, ordinal.shard()).await?;

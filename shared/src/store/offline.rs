@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
-use crate::domain::{AppId, Audience, Push, PushId, Seq, Timestamp};
+use crate::domain::{AppId, Audience, DeviceFilter, Platform, Push, PushId, Seq, Timestamp};
 
 use super::item::{self, Item, n, number, s, text};
 use super::{StoreError, keys};
@@ -23,6 +23,10 @@ pub struct Offline {
     pub population: u32,
     /// Whether it is for everyone; if not, the snapshots tell.
     pub everyone: bool,
+    /// Which of their devices it is for.
+    pub devices: DeviceFilter,
+    /// Whether it withdraws another.
+    pub revokes: bool,
     /// The end of its lifetime.
     pub expires_at: Timestamp,
 }
@@ -68,8 +72,18 @@ pub(super) fn keep(table: &str, push: &Push) -> Result<Option<TransactWriteItem>
     match push.audience {
         Audience::Everyone => {}
         Audience::Matching(_) | Audience::Users(_) => {
-            item.insert("c".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(true));
+            item.insert("c".to_owned(), AttributeValue::Bool(true));
         }
+    }
+    if !push.devices.platforms.is_empty() {
+        let platforms = push.devices.platforms.iter().map(|platform| platform.name().to_owned()).collect();
+        item.insert("f".to_owned(), AttributeValue::Ss(platforms));
+    }
+    if let Some(package) = &push.devices.package {
+        item.insert("b".to_owned(), s(package));
+    }
+    if push.revokes.is_some() {
+        item.insert("v".to_owned(), AttributeValue::Bool(true));
     }
     let put = Put::builder().table_name(table).set_item(Some(item)).build()?;
     Ok(Some(TransactWriteItem::builder().put(put).build()))
@@ -85,6 +99,90 @@ fn read(item: &Item) -> Option<Offline> {
         push: PushId::try_from(text(item, "i")?.to_owned()).ok()?,
         population: number(item, "p")?,
         everyone: !item.contains_key("c"),
+        devices: DeviceFilter { platforms: read_platforms(item)?, package: text(item, "b").map(str::to_owned) },
+        revokes: item.contains_key("v"),
         expires_at: Timestamp::from_millis(number(item, "x")?),
     })
+}
+
+/// `None` if there is one that we do not know: to leave it out could mean all of them.
+fn read_platforms(item: &Item) -> Option<BTreeSet<Platform>> {
+    let Some(names) = item.get("f") else { return Some(BTreeSet::new()) };
+    names.as_ss().ok()?.iter().map(|name| name.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Condition, Message, Ordinal, Tag, Term};
+
+    fn a_push() -> Push {
+        Push {
+            id: PushId::from_u128(7),
+            app: AppId::try_from("app").unwrap(),
+            seq: Some(Seq(12)),
+            accepted_at: Timestamp::from_secs(1_700_000_000),
+            audience: Audience::Everyone,
+            devices: DeviceFilter::default(),
+            population: 10,
+            message: Some(Message {
+                sender: "admin".to_owned(),
+                body: serde_json::json!([]),
+                notification: None,
+                kept: true,
+                recallable: false,
+            }),
+            notification: None,
+            lifetime_secs: 60,
+            task_id: "task".to_owned(),
+            revokes: None,
+            data_id: None,
+        }
+    }
+
+    fn kept(push: &Push) -> Option<Offline> {
+        let item = keep("table", push).unwrap()?.put?.item;
+        Some(whole(&item).unwrap())
+    }
+
+    #[test]
+    fn what_is_kept_says_who_is_meant() {
+        let push = a_push();
+        let expected = Offline {
+            seq: Seq(12),
+            push: push.id,
+            population: 10,
+            everyone: true,
+            devices: DeviceFilter::default(),
+            revokes: false,
+            expires_at: push.accepted_at.plus_secs(60),
+        };
+        assert_eq!(kept(&push), Some(expected.clone()));
+        let gold = Condition::Term(Term::Tag(Tag::try_from("gold".to_owned()).unwrap()));
+        for audience in [Audience::Matching(gold), Audience::Users(vec![Ordinal(3)])] {
+            let push = Push { audience, ..a_push() };
+            assert_eq!(kept(&push), Some(Offline { everyone: false, ..expected.clone() }));
+        }
+        for (platforms, package) in [
+            (vec![Platform::Ios], None),
+            (vec![Platform::Android, Platform::Web], Some("com.example.app")),
+            (vec![], Some("com.example.app")),
+        ] {
+            let package = package.map(str::to_owned);
+            let devices = DeviceFilter { platforms: platforms.into_iter().collect(), package };
+            let push = Push { devices: devices.clone(), ..a_push() };
+            assert_eq!(kept(&push), Some(Offline { devices, ..expected.clone() }));
+        }
+        let revoke = Push { revokes: Some(PushId::from_u128(6)), ..a_push() };
+        assert_eq!(kept(&revoke), Some(Offline { revokes: true, ..expected }));
+        assert_eq!(kept(&Push { message: None, ..a_push() }), None);
+    }
+
+    #[test]
+    fn a_platform_that_is_not_known_does_not_make_it_everyones() {
+        let push = Push { devices: DeviceFilter { platforms: [Platform::Ios].into(), package: None }, ..a_push() };
+        let mut item = keep("table", &push).unwrap().unwrap().put.unwrap().item;
+        item.insert("f".to_owned(), AttributeValue::Ss(vec!["ios".to_owned(), "toaster".to_owned()]));
+        assert!(whole(&item).is_err());
+    }
 }
