@@ -72,7 +72,7 @@ impl Socket {
         loop {
             let frame = self.hear().await;
             match frame["type"].as_str() {
-                Some("push") => pushes.push(frame),
+                Some("push" | "revoke") => pushes.push(frame),
                 Some("synced") => {
                     assert_eq!(frame["delivered"], pushes.len());
                     return pushes;

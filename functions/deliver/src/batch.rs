@@ -90,7 +90,7 @@ impl Deliver {
         // Before the ledger says "done", for a batch that is done never comes again: if this process dies here, the batch
         // is sent again as it would have been anyway, and what came of it is told then. If the queue does not take the
         // news they are lost, because a push that came twice would be worse.
-        if app.wants(WebhookEvent::Push) {
+        if app.wants(WebhookEvent::Push) && push.revokes.is_none() {
             self.webhooks.tell(&app.id, sent(task, &outcomes, &settled, self.clock.now())).await;
         }
         // What was sent was sent: nothing may come between it and the ledger that could make it be sent again.

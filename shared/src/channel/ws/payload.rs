@@ -7,6 +7,7 @@ use crate::domain::{Push, Seq};
 #[derive(Serialize)]
 struct Frame<'a> {
     r#type: &'static str,
+    /// Of the push; in a `revoke`, of the push that is withdrawn.
     id: String,
     /// Its number in the app, by which it is acknowledged; null when there is nothing to acknowledge, ever.
     seq: Option<Seq>,
@@ -29,12 +30,14 @@ struct Shown<'a> {
     ext: Option<&'a str>,
 }
 
-/// The `push` frame of the socket protocol: one message, as JSON.
+/// The `push` frame of the socket protocol: one message, as JSON. Of a push that withdraws another, the `revoke` frame, of
+/// the same members: its `id` is that of the push to be taken back, its `seq` its own. It can come before what it takes
+/// back, which a client then does not show.
 pub fn frame(push: &Push) -> String {
     let notification = push.message.as_ref().and_then(|message| message.notification.as_ref());
     let frame = Frame {
-        r#type: "push",
-        id: push.id.to_string(),
+        r#type: if push.revokes.is_some() { "revoke" } else { "push" },
+        id: push.revokes.unwrap_or(push.id).to_string(),
         seq: push.seq,
         from: push.message.as_ref().map(|message| message.sender.as_str()),
         sent_at: push.accepted_at.millis(),
@@ -74,6 +77,13 @@ mod tests {
             recallable: false,
         });
         insta::assert_snapshot!(frame(&push), @r#"{"type":"push","id":"0000000000000000000017","seq":null,"from":"admin","sent_at":1700000000000,"expires_at":null,"body":[],"notification":{"title":"Hello","text":"You are invited","ext":"{\"room\":7}"},"task_id":"task-1"}"#);
+    }
+
+    #[test]
+    fn a_push_that_withdraws_another_is_named_after_it_and_acknowledged_as_itself() {
+        let mut push = Push { revokes: Some(crate::domain::PushId::from_u128(5)), seq: Some(Seq(13)), ..a_push() };
+        push.message.as_mut().unwrap().body = serde_json::json!({"isDelete": 0});
+        insta::assert_snapshot!(frame(&push), @r#"{"type":"revoke","id":"0000000000000000000005","seq":13,"from":"admin","sent_at":1700000000000,"expires_at":1700000120,"body":{"isDelete":0},"task_id":"task-1"}"#);
     }
 
     #[test]
