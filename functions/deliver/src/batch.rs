@@ -84,6 +84,11 @@ impl Deliver {
             self.ledger.release(key, deadline).await.map_err(Failure::of)?;
             return Err(Failure::Held);
         }
+        // As late as can be: whatever waited before, in a queue or for its window, is not sent once it is withdrawn.
+        if self.is_recalled(push).await? {
+            let tally = Tally { expired: targets, ..Tally::default() };
+            return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
+        }
         let sent_at = self.clock.now();
         let outcomes = self.senders.send(task.channel, &app, push, &to_targets(task), rate).await;
         let settled = settle(task, push, &outcomes, self.clock.now());
@@ -102,6 +107,14 @@ impl Deliver {
             "Sent a batch of push `{}`", push.id
         );
         self.finish(deadline, key, targets, settled).await.map(Some)
+    }
+
+    /// Whether a push was withdrawn. Of one that cannot be nothing is read.
+    async fn is_recalled(&self, push: &Push) -> Result<bool, Failure> {
+        match &push.message {
+            Some(message) if message.recallable => self.pushes.is_recalled(push.id).await.map_err(Failure::of),
+            _ => Ok(false),
+        }
     }
 
     /// Writes how a batch ended, and tries for as long as there is time: if it is not written, the batch is sent again.
