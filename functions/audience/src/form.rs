@@ -8,8 +8,6 @@ use crate::trouble::Trouble;
 
 /// Longest body of a registration, in bytes: four times the longest token.
 const BODY_BYTES: usize = 4 * limits::DEVICE_TOKEN_BYTES;
-/// Longest package name or bundle id (ours: longer than any in use).
-const PACKAGE_BYTES: usize = 128;
 /// Longest language tag (RFC 5646, section 4.4.1).
 const LANGUAGE_BYTES: usize = 35;
 
@@ -53,7 +51,7 @@ impl Form {
             platform,
             channel,
             token: DeviceToken::new(token),
-            package: name(&body, "package", "invalid_package", PACKAGE_BYTES, "._-")?,
+            package: name(&body, "package", "invalid_package", limits::PACKAGE_BYTES, "._-")?,
             push_enabled,
             language: name(&body, "language", "invalid_language", LANGUAGE_BYTES, "_-")?,
         })

@@ -2,8 +2,11 @@
 //!
 //! A dialect translates to and from the domain, without I/O. Nothing past here knows a dialect.
 
+mod answers;
 mod canonical;
 mod field;
 pub mod rongcloud;
 mod sentence;
 pub mod tencent;
+
+pub use answers::{failed, too_slow, unknown};

@@ -42,6 +42,8 @@ pub const PROFILE_VALUE_BYTES: usize = 500;
 pub const DEVICES_PER_USER: usize = 10;
 /// Vendor pushes go to devices active within this many days (RongCloud, `/push.json`: "the last 30 days").
 pub const ACTIVE_DAYS: i64 = 30;
+/// Longest package name or bundle id, in bytes (ours: longer than any in use).
+pub const PACKAGE_BYTES: usize = 128;
 /// Longest device token. A browser's push subscription, as JSON, is the longest of them.
 pub const DEVICE_TOKEN_BYTES: usize = 2_048;
 

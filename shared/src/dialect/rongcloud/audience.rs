@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::body::{said, text, texts};
-use super::names::{tag, users};
+use super::names::{not_longer, tag, users};
 use super::{Code, Error, custom};
 use crate::dialect::field::Field;
-use crate::domain::{Condition, DeviceFilter, Platform, Term, UserId};
+use crate::domain::{Condition, DeviceFilter, Platform, Term, UserId, limits};
 
 /// Users that `userid` may name.
 const USERS: usize = 1_000;
@@ -86,7 +86,12 @@ impl Receivers {
     }
 
     fn matching(request: &Field<'_>, audience: &Field<'_>, condition: Option<Condition>) -> Result<Self, Error> {
-        let package = text(audience, "packageName")?.map(str::to_owned);
+        let package = text(audience, "packageName")?;
+        if let Some(package) = package {
+            // No device has a longer one.
+            not_longer("audience.packageName", package, limits::PACKAGE_BYTES)?;
+        }
+        let package = package.map(str::to_owned);
         let devices = DeviceFilter { platforms: platforms(request)?, package };
         let users = match condition {
             Some(condition) => Users::Matching(condition),
@@ -217,6 +222,7 @@ mod tests {
             (json!(["ios"]), json!({"tag": [""]}), 1002),
             (json!(["ios"]), json!({"tag": ["é".repeat(20) + "x"]}), 1005),
             (json!(["ios"]), json!({"packageName": 5}), 1002),
+            (json!(["ios"]), json!({"packageName": "x".repeat(129)}), 1005),
             (json!([]), json!({"is_to_all": true}), 1002),
             (Value::Null, json!({"tag": ["a"]}), 1002),
             (json!("ios"), json!({"tag": ["a"]}), 1002),

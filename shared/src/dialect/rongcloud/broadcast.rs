@@ -1,4 +1,4 @@
-//! `/message/broadcast.json`, `/message/online/broadcast.json` and `/message/broadcast/recall.json`: messages to everyone.
+//! `/message/broadcast.json` and `/message/online/broadcast.json`: messages to everyone.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::form::Form;
 use super::message::SystemMessage;
-use super::names::user;
 use super::notification::{Beside, Part, read_beside};
 use super::{Code, Error, Reply};
 use crate::dialect::field::Field;
-use crate::domain::{DeviceFilter, Notification, Platform, PushId, Timestamp, UserId};
+use crate::domain::{DeviceFilter, Notification, Platform, PushId};
 
 /// A message to everyone who is online is kept this long for those who come online, in seconds: ten minutes.
 pub const ONLINE_SECS: u32 = 600;
@@ -113,51 +112,6 @@ fn fingerprint(form: &Form) -> [u8; 32] {
         }
     }
     digest.finalize().into()
-}
-
-/// A message that is to be withdrawn: one of `/message/broadcast.json`, or of `/push.json`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recall {
-    /// Its sender, as it was sent.
-    pub sender: UserId,
-    /// Which it is. A `messageUID` is the id of the push.
-    pub message: PushId,
-    /// When it was sent, as the caller has it.
-    pub sent_at: Option<Timestamp>,
-    /// Whether clients are to show that an administrator withdrew it.
-    pub by_admin: bool,
-    /// Whether clients are to delete it, and not to show that it was withdrawn.
-    pub deletes: bool,
-    /// The caller's own data, for clients.
-    pub extra: Option<String>,
-    /// Whether the conversation's last message is to stay.
-    pub keeps_last: bool,
-}
-
-impl Recall {
-    /// Reads the form: `fromUserId`, `messageUID`, and optionally `sentTime` (milliseconds), `isAdmin`, `isDelete`, `extra`
-    /// and `disableUpdateLastMsg`. The answer to it is [`Reply::ok`].
-    ///
-    /// # Errors
-    ///
-    /// 1003 for no body, 1005 for a user id that is too long, 1002 for what is missing or malformed. Among these is a
-    /// `messageUID` that cannot be one of ours.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let form = Form::parse(bytes)?;
-        let fault = |what: &str| Error::new(Code::Parameter, what);
-        let sender = user("fromUserId", form.required("fromUserId")?)?;
-        let message = PushId::try_from(form.required("messageUID")?.to_owned());
-        let sent_at = form.get("sentTime").map(str::parse::<i64>).transpose();
-        Ok(Self {
-            sender,
-            message: message.map_err(|_| fault("messageUID is that of no message"))?,
-            sent_at: sent_at.map_err(|_| fault("sentTime must be milliseconds"))?.map(Timestamp::from_millis),
-            by_admin: form.flag("isAdmin")?,
-            deletes: form.flag("isDelete")?,
-            extra: form.get("extra").map(str::to_owned),
-            keeps_last: form.flag("disableUpdateLastMsg")?,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -267,28 +221,6 @@ mod tests {
     fn an_accepted_one_has_an_id_by_which_it_is_recalled() {
         let id = PushId::from_u128(7);
         assert_eq!(all("").unwrap().accepted(id).to_json(), json!({"code": 200, "messageUID": id.to_string()}));
-        let recall = |more: &str| Recall::parse(format!("fromUserId=u0&messageUID={id}{more}").as_bytes());
-        let plain = recall("").unwrap();
-        assert_eq!((plain.sender.as_str(), plain.message, plain.sent_at), ("u0", id, None));
-        assert!(!plain.by_admin && !plain.deletes && !plain.keeps_last && plain.extra.is_none());
-        let full = recall("&sentTime=1700000000123&isAdmin=1&isDelete=1&extra=e&disableUpdateLastMsg=true").unwrap();
-        assert_eq!(full.sent_at, Some(Timestamp::from_millis(1_700_000_000_123)));
-        assert!(full.by_admin && full.deletes && full.keeps_last && full.extra.as_deref() == Some("e"));
-        for (more, info) in [
-            ("&sentTime=now", "sentTime must be milliseconds"),
-            ("&isAdmin=yes", "isAdmin must be 0 or 1"),
-            ("&isDelete=2", "isDelete must be 0 or 1"),
-        ] {
-            assert_eq!(recall(more).unwrap_err(), Error::new(Code::Parameter, info));
-        }
-        for (form, info) in [
-            ("messageUID=x", "fromUserId is missing"),
-            ("fromUserId=u", "messageUID is missing"),
-            ("fromUserId=u&messageUID=5FGT-7VA9-G4DD-4V5P", "messageUID is that of no message"),
-        ] {
-            assert_eq!(Recall::parse(form.as_bytes()).unwrap_err(), Error::new(Code::Parameter, info));
-        }
-        assert_eq!(Recall::parse(b"").unwrap_err().code, Code::NoBody);
     }
 
     #[test]
@@ -314,7 +246,6 @@ mod tests {
                     prop_assert!(matches!(error.code, Code::Parameter | Code::TooLong), "{}", error.info);
                 }
             }
-            let _ = Recall::parse(form.as_bytes());
         }
     }
 }

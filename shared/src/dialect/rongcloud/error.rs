@@ -76,6 +76,8 @@ codes! {
     TooFrequent = 1008, 429,
     /// The service is not switched on for the app.
     NotEnabled = 1009, 430,
+    /// The call took too long here: what it asked for may have been done.
+    Timeout = 1050, 504,
 }
 
 impl Code {
@@ -99,6 +101,6 @@ mod tests {
     fn codes_stand_in_the_order_of_their_numbers_each_with_its_status() {
         assert!(Code::ALL.is_sorted());
         let statuses: Vec<u16> = Code::ALL.iter().map(|code| code.status().as_u16()).collect();
-        assert_eq!(statuses, [404, 405, 500, 401, 400, 400, 401, 400, 429, 430]);
+        assert_eq!(statuses, [404, 405, 500, 401, 400, 400, 401, 400, 429, 430, 504]);
     }
 }

@@ -15,6 +15,8 @@ mod names;
 mod notification;
 mod push;
 pub mod quiet;
+mod recall;
+mod repeat;
 mod reply;
 #[cfg(test)]
 mod sdks;
@@ -24,12 +26,14 @@ pub mod token;
 mod user;
 
 pub use audience::{Receivers, Users};
-pub use broadcast::{Broadcast, ONLINE_SECS, Recall};
+pub use broadcast::{Broadcast, ONLINE_SECS};
 pub use command::{Call, Command};
 pub use error::{Code, Error};
 pub use message::SystemMessage;
 pub use push::PushRequest;
 pub use quiet::QuietRequest;
+pub use recall::Recall;
+pub use repeat::Repeat;
 pub use reply::Reply;
 pub use tags::TagsRequest;
 pub use token::TokenRequest;
