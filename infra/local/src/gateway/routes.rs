@@ -65,7 +65,8 @@ impl RouteKey {
         if own.as_ref().is_some_and(|own| own != method) {
             return None;
         }
-        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        // The path as it is: of two slashes in front, the second opens an empty part, which is no literal.
+        let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
         let mut parameters = Parameters::new();
         let mut fit = Vec::new();
         for (index, segment) in segments.iter().enumerate() {
@@ -193,6 +194,18 @@ mod tests {
     fn the_rest_takes_all_that_is_left() {
         let (_, parameters) = route("GET", "/a/b/c").unwrap();
         assert_eq!(parameters["everything"], "a/b/c");
+    }
+
+    #[test]
+    fn slashes_in_a_row_are_parts_that_are_empty() {
+        assert_eq!(key("POST", "//v4/push/im_push"), "ANY /{everything+}");
+        assert_eq!(key("POST", "/v4//push/im_push"), "ANY /{everything+}");
+        let routes: Vec<RouteKey> = vec!["$default".parse().unwrap(), "ANY /push/{command}".parse().unwrap()];
+        let found = |path| find(&routes, |key| key, "POST", path).unwrap().0.to_string();
+        assert_eq!(
+            (found("/push/user.json"), found("//push/user.json")),
+            ("ANY /push/{command}".into(), "$default".into())
+        );
     }
 
     #[test]
