@@ -12,8 +12,9 @@ mod route;
 mod tencent;
 mod trouble;
 
-use ::http::Response;
+use ::http::{Response, StatusCode};
 use fanfare::channel::ws::{self, Sockets};
+use fanfare::dialect;
 use fanfare::dialect::tencent::{Code, Error, Reply};
 use fanfare::gate::Gate;
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
@@ -24,6 +25,7 @@ use fanfare::store::{
 };
 
 use route::Route;
+use serde_json::json;
 
 /// Answers calls.
 #[derive(Clone)]
@@ -43,11 +45,11 @@ struct Audience {
 pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let audience = Audience::new(&Environment).await?;
-    http::run(move |request| {
+    let handler = move |request: Request| {
         let audience = audience.clone();
         async move { audience.handle(&request).await }
-    })
-    .await
+    };
+    http::run(handler, troubled).await
 }
 
 impl Audience {
@@ -79,6 +81,18 @@ impl Audience {
             Route::Unknown if request.path.starts_with("/v4/") => unknown().into_http(),
             Route::Unknown => rongcloud::unknown(&request.path).into_http(),
         }
+    }
+}
+
+/// The answer to a call that was not done.
+fn troubled(trouble: http::Trouble, path: &str) -> Response<String> {
+    if path.starts_with("/v1/") {
+        let told = json!({"error": {"code": "internal", "message": "internal error: try again"}});
+        return trouble::json_response(StatusCode::SERVICE_UNAVAILABLE, &told);
+    }
+    match trouble {
+        http::Trouble::TooSlow => dialect::too_slow(path),
+        http::Trouble::Panicked => dialect::failed(path),
     }
 }
 

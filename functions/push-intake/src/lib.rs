@@ -3,17 +3,19 @@
 //! Authenticates, validates, spends quota and records the push in one transaction, and only then answers 200. The
 //! queue message that starts the fan-out comes after it; should it never come, `campaign` finds the push due.
 
-mod push;
+mod accept;
+mod rongcloud;
+mod tencent;
 
 use ::http::{Method, Response};
-use fanfare::dialect::tencent::{Code, Command, Error, Reply, push as tencent_push};
-use fanfare::gate::{Gate, Refused};
+use fanfare::dialect::{self, rongcloud as rong, tencent as tx};
+use fanfare::gate::Gate;
 use fanfare::queue::{self, Queues, Urls};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
-use fanfare::runtime::http::{self, Request};
+use fanfare::runtime::http::{self, Request, Trouble};
 use fanfare::runtime::telemetry::{self, chain};
 use fanfare::runtime::{Clock, aws};
-use fanfare::store::{self, AppStore, IntakeStore, StoreError, UserStore};
+use fanfare::store::{self, AppStore, IntakeStore, PushStore, StoreError, UserStore};
 use tracing::error;
 
 #[derive(Clone)]
@@ -21,6 +23,7 @@ struct PushIntake {
     clock: Clock,
     gate: Gate,
     intake: IntakeStore,
+    pushes: PushStore,
     queues: Queues,
     users: UserStore,
 }
@@ -29,11 +32,11 @@ struct PushIntake {
 pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let intake = PushIntake::new(&Environment).await?;
-    http::run(move |request| {
+    let handler = move |request: Request| {
         let intake = intake.clone();
         async move { intake.handle(&request).await }
-    })
-    .await
+    };
+    http::run(handler, troubled).await
 }
 
 impl PushIntake {
@@ -48,39 +51,75 @@ impl PushIntake {
             gate: Gate::new(apps, client.clone(), &tables.audience, clock.clone()),
             clock,
             intake: IntakeStore::new(client.clone(), &tables.pushes),
+            pushes: PushStore::new(client.clone(), &tables.pushes),
             queues: Queues::new(queue::Client::new(&config), urls),
             users: UserStore::new(client, &tables.audience),
         })
     }
 
     async fn handle(&self, request: &Request) -> Response<String> {
-        let command =
-            Command::of(&request.path).filter(|command| request.method == Method::POST && command.call.is_push());
-        let reply: Reply = match command {
-            Some(command) => tencent_push::answer(command.call, Box::pin(self.reply(command, request)).await),
-            None => unknown().into(),
-        };
-        reply.into_http()
-    }
-
-    async fn reply(&self, command: &Command, request: &Request) -> Result<Reply, Error> {
-        let (app, caller) = self.gate.server(command, request).await.map_err(refused)?;
-        self.push(command, &app, &caller, &request.body).await
+        match Route::of(&request.method, &request.path) {
+            Route::Tencent(command) => Box::pin(self.tencent(command, request)).await.into_http(),
+            Route::Rongcloud(command) => Box::pin(self.rongcloud(command, request)).await.into_http(),
+            Route::Unknown => dialect::unknown(&request.method, &request.path),
+        }
     }
 }
 
-fn unknown() -> Error {
-    Error::new(Code::UnknownResource, "there is no such call, or not with this method: check the URL")
+/// A call of this function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    /// One of Tencent's contract.
+    Tencent(&'static tx::Command),
+    /// One of RongCloud's contract.
+    Rongcloud(&'static rong::Command),
+    /// None of ours.
+    Unknown,
 }
 
-fn refused(refused: Refused<Error>) -> Error {
-    match refused {
-        Refused::Told(error) => error,
-        Refused::Store(failure) => internal(failure),
+impl Route {
+    fn of(method: &Method, path: &str) -> Self {
+        if method != Method::POST {
+            return Self::Unknown;
+        }
+        if let Some(command) = tx::Command::of(path).filter(|command| command.call.is_push()) {
+            return Self::Tencent(command);
+        }
+        rong::Command::of(path)
+            .filter(|command| rongcloud::is_ours(command.call))
+            .map_or(Self::Unknown, Self::Rongcloud)
     }
 }
 
-fn internal(failure: StoreError) -> Error {
-    error!(error = chain(&failure), "A push could not be accepted");
-    Error::new(Code::Internal, "internal error: try again")
+/// The answer to a call that was not done.
+fn troubled(trouble: Trouble, path: &str) -> Response<String> {
+    match trouble {
+        Trouble::TooSlow => dialect::too_slow(path),
+        Trouble::Panicked => dialect::failed(path),
+    }
+}
+
+fn log(failure: &StoreError) {
+    error!(error = chain(failure), "A push could not be accepted");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_call_that_pushes_has_its_path_and_no_other_is_taken() {
+        for command in tx::Command::ALL {
+            let path = format!("/v4/{}", command.path);
+            let expected = if command.call.is_push() { Route::Tencent(command) } else { Route::Unknown };
+            assert_eq!(Route::of(&Method::POST, &path), expected, "{path}");
+            assert_eq!(Route::of(&Method::GET, &path), Route::Unknown);
+        }
+        for command in rong::Command::ALL {
+            let expected = if command.path.starts_with("/user/") { Route::Unknown } else { Route::Rongcloud(command) };
+            assert_eq!(Route::of(&Method::POST, command.path), expected);
+            assert_eq!(Route::of(&Method::POST, &format!("/{}", command.path)), expected);
+            assert_eq!(Route::of(&Method::GET, command.path), Route::Unknown);
+        }
+    }
 }

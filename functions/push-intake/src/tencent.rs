@@ -1,31 +1,32 @@
-//! The three calls that push: `im_push`, and `push` and `batch` of the newer service.
-
-use std::time::Duration;
+//! The three calls of Tencent's contract that push: `im_push`, and `push` and `batch` of the newer service.
 
 use fanfare::dialect::tencent::audience::Accounts;
 use fanfare::dialect::tencent::caller::Caller;
 use fanfare::dialect::tencent::{Call, Code, Command, Criteria, Error, PushRequest, Recipients, Reply, push, task_id};
 use fanfare::domain::{App, Audience, DeviceFilter, Message, Push, PushId, QuotaError, Seq, Timestamp};
-use fanfare::queue::FanOutTask;
-use fanfare::runtime::telemetry::chain;
-use fanfare::store::{Accepted, Intake, Refusal};
-use tracing::{info, warn};
+use fanfare::gate::Refused;
+use fanfare::runtime::http::Request;
+use fanfare::store::{Intake, Number, Refusal, Repeated, StoreError};
 
-use crate::{PushIntake, internal};
-
-/// How long what a repeat starts waits for what the first time may have started: side by side they would do the same
-/// work, and the one wait for the leases of the other.
-const FIRST_GOES_FIRST: Duration = Duration::from_secs(5);
+use crate::accept::ordinals;
+use crate::{PushIntake, log};
 
 impl PushIntake {
+    /// Answers a call.
+    pub(crate) async fn tencent(&self, command: &Command, request: &Request) -> Reply {
+        push::answer(command.call, self.called(command, request).await)
+    }
+
+    async fn called(&self, command: &Command, request: &Request) -> Result<Reply, Error> {
+        let (app, caller) = self.gate.server(command, request).await.map_err(|refused| match refused {
+            Refused::Told(error) => error,
+            Refused::Store(failure) => internal(failure),
+        })?;
+        self.push(command, &app, &caller, &request.body).await
+    }
+
     /// Accepts a push. Checks in the order of the dialect, and changes nothing before all have passed.
-    pub(crate) async fn push(
-        &self,
-        command: &Command,
-        app: &App,
-        caller: &Caller,
-        body: &[u8],
-    ) -> Result<Reply, Error> {
+    async fn push(&self, command: &Command, app: &App, caller: &Caller, body: &[u8]) -> Result<Reply, Error> {
         let now = self.clock.now();
         let wanted = PushRequest::parse(command.call, body, app)?;
         self.check_sender(app, &wanted).await?;
@@ -62,59 +63,24 @@ impl PushIntake {
 
     /// A push to everyone or to those who match spends of the app's quota, and gets a number.
     async fn to_matching(&self, draft: &Draft<'_>, audience: Audience) -> Result<Reply, Error> {
-        let app = &draft.app.id;
-        let population = self.users.population(app).await.map_err(internal)?;
-        let accepted =
-            self.intake.accept(&draft.intake(), |seq| draft.push(Some(seq), audience.clone(), population)).await;
-        let task_id = match accepted {
-            Ok(accepted) => self.started(draft, accepted).await,
-            Err(Refusal::Quota(refusal)) => return Err(over_quota(refusal)),
-            Err(Refusal::Store(failure)) => return Err(internal(failure)),
-        };
-        Ok(push::accepted(&task_id, &[]))
+        let app = draft.app;
+        let population = self.users.population(&app.id).await.map_err(internal)?;
+        let intake = draft.intake(Number::Paid(&app.quotas));
+        let told = self.accept(&intake, |seq| draft.push(seq, audience.clone(), population)).await.map_err(refused)?;
+        Ok(push::accepted(&told.task_id, &[]))
     }
 
     /// A push to named users is bound by its calls a second and not by the app's quota, and needs no number.
     async fn to_named(&self, draft: &Draft<'_>, accounts: &Accounts) -> Result<Reply, Error> {
-        let app = &draft.app.id;
-        let users = self.users.get(app, &accounts.ids).await.map_err(internal)?;
-        let refused = accounts.refusals(&users);
+        let users = self.users.get(&draft.app.id, &accounts.ids).await.map_err(internal)?;
+        let not_meant = accounts.refusals(&users);
         if users.is_empty() {
-            return Ok(push::for_no_one(&refused));
+            return Ok(push::for_no_one(&not_meant));
         }
-        let mut named: Vec<_> = users.values().map(|user| user.ordinal).collect();
-        named.sort_unstable();
-        // Nobody beyond the last of them is meant, so it need not be asked how many there are.
-        let population = named.last().map_or(0, |last| last.0.saturating_add(1));
-        let push = draft.push(None, Audience::Users(named), population);
-        let accepted = self.intake.accept_unnumbered(&draft.intake(), push).await.map_err(internal)?;
-        Ok(push::accepted(&self.started(draft, accepted).await, &refused))
-    }
-
-    /// Starts what is accepted; returns the id that the caller is told. A repeat starts it again, for it may come because the
-    /// first time ended before it had: the fan-out knows what it has begun, and leaves it at that.
-    async fn started(&self, draft: &Draft<'_>, accepted: Accepted) -> String {
-        match accepted {
-            Accepted::New(push) => {
-                self.start(draft.app, push.id, Duration::ZERO).await;
-                push.task_id
-            }
-            Accepted::Repeat { push: id, task_id } => {
-                self.start(draft.app, id, FIRST_GOES_FIRST).await;
-                info!(app.id = %draft.app.id, push.id = %id, "Answered a repeat of push `{id}` as the first time");
-                task_id
-            }
-        }
-    }
-
-    /// Enqueues the fan-out. Accepted is accepted: if this fails, the push is due in a minute and started then.
-    async fn start(&self, app: &App, id: PushId, delay: Duration) {
-        match self.queues.fan_out(&[FanOutTask::Spread { push: id }], delay).await {
-            Ok(()) => info!(app.id = %app.id, push.id = %id, "Accepted push `{id}`"),
-            Err(failure) => warn!(
-                app.id = %app.id, push.id = %id, error = chain(&failure), "Accepted push `{id}`, whose fan-out starts late"
-            ),
-        }
+        let (named, population) = ordinals(&users);
+        let push = |seq| draft.push(seq, Audience::Users(named.clone()), population);
+        let told = self.accept(&draft.intake(Number::None), push).await.map_err(refused)?;
+        Ok(push::accepted(&told.task_id, &not_meant))
     }
 }
 
@@ -130,14 +96,10 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn intake(&self) -> Intake<'_> {
-        Intake {
-            app: &self.app.id,
-            quotas: &self.app.quotas,
-            dedup_key: &self.dedup_key,
-            fingerprint: self.wanted.fingerprint(),
-            now: self.now,
-        }
+    fn intake<'a>(&'a self, number: Number<'a>) -> Intake<'a> {
+        let (fingerprint, secs) = (self.wanted.fingerprint(), self.app.quotas.dedup_secs);
+        let repeated = Repeated::BySameContent { key: &self.dedup_key, fingerprint, secs };
+        Intake { app: &self.app.id, repeated, number, now: self.now }
     }
 
     fn push(&self, seq: Option<Seq>, audience: Audience, population: u32) -> Push {
@@ -168,10 +130,19 @@ impl Draft<'_> {
     }
 }
 
-fn over_quota(refusal: QuotaError) -> Error {
-    let code = match refusal {
+fn refused(refusal: Refusal) -> Error {
+    let quota = match refusal {
+        Refusal::Quota(quota) => quota,
+        Refusal::Store(failure) => return internal(failure),
+    };
+    let code = match quota {
         QuotaError::TooSoon(_) => Code::PushTooSoon,
         QuotaError::UsedUp(_) => Code::PushQuota,
     };
-    Error::new(code, refusal.to_string())
+    Error::new(code, quota.to_string())
+}
+
+fn internal(failure: StoreError) -> Error {
+    log(&failure);
+    Error::new(Code::Internal, "internal error: try again")
 }

@@ -27,6 +27,11 @@ pub enum QuotaError {
 }
 
 impl Spent {
+    /// The same with the next push's number taken, and nothing spent.
+    pub fn take_number(self) -> Self {
+        Self { seq: self.seq.next(), ..self }
+    }
+
     /// What is spent once one more push is accepted now.
     pub fn spend(self, quotas: &Quotas, now: Timestamp) -> Result<Self, QuotaError> {
         let interval = i64::from(quotas.push_interval_ms);
@@ -38,7 +43,7 @@ impl Spent {
         if today >= quotas.pushes_per_day {
             return Err(QuotaError::UsedUp(quotas.pushes_per_day));
         }
-        Ok(Self { day, today: today + 1, last: Some(now), seq: self.seq.next() })
+        Ok(Self { day, today: today + 1, last: Some(now), ..self.take_number() })
     }
 }
 
@@ -53,6 +58,13 @@ mod tests {
         let spent = Spent::default().spend(&Quotas::default(), NOON).unwrap();
         assert_eq!(spent.spend(&Quotas::default(), NOON.plus_millis(1_000)), Err(QuotaError::TooSoon(1_000)));
         assert_eq!(spent.spend(&Quotas::default(), NOON.plus_millis(1_001)).unwrap().seq, Seq(2));
+    }
+
+    #[test]
+    fn a_number_that_is_taken_for_nothing_leaves_the_quota_as_it_was() {
+        let spent = Spent::default().spend(&Quotas::default(), NOON).unwrap();
+        assert_eq!(spent.take_number(), Spent { seq: Seq(2), ..spent });
+        assert_eq!(Spent::default().take_number().spend(&Quotas::default(), NOON).unwrap().seq, Seq(2));
     }
 
     #[test]

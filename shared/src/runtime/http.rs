@@ -5,13 +5,18 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::event::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt;
 use http::{HeaderMap, Method, Response};
 use lambda_runtime::{LambdaEvent, service_fn};
+use tokio::time::timeout;
+use tracing::error;
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,22 +35,55 @@ pub struct Request {
     pub source: Option<IpAddr>,
 }
 
-/// Answers HTTP requests with `handler` until the platform ends the function.
+/// How long a request may take. API Gateway waits for thirty seconds and then answers by itself, in words that no contract
+/// has; what is left is for the way back.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Why a request was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It took too long. What it asked for may have been done.
+    TooSlow,
+    /// The handler panicked.
+    Panicked,
+}
+
+/// Answers HTTP requests with `handler` until the platform ends the function. `troubled` makes the answer, of a path, for
+/// requests that the handler does not get done.
 ///
 /// # Errors
 ///
 /// When the runtime cannot go on.
-pub async fn run<H, F>(handler: H) -> Result<(), lambda_runtime::Error>
+pub async fn run<H, F, T>(handler: H, troubled: T) -> Result<(), lambda_runtime::Error>
 where
     H: Fn(Request) -> F + Clone + Send + 'static,
     F: Future<Output = Response<String>> + Send + 'static,
+    T: Fn(Trouble, &str) -> Response<String> + Clone + Send + 'static,
 {
     lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
+        let (handler, troubled) = (handler.clone(), troubled.clone());
         // Boxed, or the runtime's own future would be as large as the largest handler's.
-        let answer = Box::pin(handler(event.payload.into()));
-        async move { Ok::<_, lambda_runtime::Error>(event_of(answer.await)) }
+        Box::pin(async move { Ok::<_, lambda_runtime::Error>(answer(event.payload.into(), handler, troubled).await) })
     }))
     .await
+}
+
+async fn answer<F: Future<Output = Response<String>>>(
+    request: Request,
+    handler: impl Fn(Request) -> F,
+    troubled: impl Fn(Trouble, &str) -> Response<String>,
+) -> ApiGatewayV2httpResponse {
+    let path = request.path.clone();
+    // Nothing of a handler that panicked is looked at again: what it shares are clients and what was remembered, each
+    // whole at every moment.
+    let handled = AssertUnwindSafe(async move { handler(request).await }).catch_unwind();
+    let trouble = match timeout(PATIENCE, handled).await {
+        Ok(Ok(response)) => return event_of(response),
+        Ok(Err(_)) => Trouble::Panicked,
+        Err(_) => Trouble::TooSlow,
+    };
+    error!(trouble = ?trouble, "A request was not done");
+    event_of(troubled(trouble, &path))
 }
 
 impl From<ApiGatewayV2httpRequest> for Request {
@@ -147,5 +185,25 @@ mod tests {
 
         let nothing = serde_json::to_value(event_of(Response::new(String::new()))).unwrap();
         assert_eq!(nothing.get("body"), None);
+    }
+
+    async fn answered<F: Future<Output = Response<String>>>(handler: impl Fn(Request) -> F) -> Value {
+        let troubled = |trouble, path: &str| Response::new(format!("{trouble:?} {path}"));
+        serde_json::to_value(answer(event(json!({})), handler, troubled).await).unwrap()["body"].take()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_is_too_slow_or_panics_is_answered_for() {
+        let asleep = |secs| async move {
+            tokio::time::sleep(Duration::from_secs(secs)).await;
+            Response::new("done".to_owned())
+        };
+        assert_eq!(answered(|_| asleep(24)).await, "done");
+        assert_eq!(answered(|_| asleep(26)).await, "TooSlow /v1/devices/phone");
+        let broken = |request: Request| async move {
+            assert!(request.path.is_empty(), "as this test has it");
+            Response::new(String::new())
+        };
+        assert_eq!(answered(broken).await, "Panicked /v1/devices/phone");
     }
 }

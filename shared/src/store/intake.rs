@@ -7,7 +7,7 @@ use crate::domain::{AppId, Push, PushId, QuotaError, Quotas, Seq, Spent, Timesta
 
 use super::item::{self, Item, backoff, n, number, s, text};
 use super::keys::Key;
-use super::{StoreError, due, keys, offline, pushes};
+use super::{StoreError, due, keys, offline, pushes, recall};
 
 /// How often a lost race is run again.
 const ROUNDS: u32 = 8;
@@ -16,14 +16,41 @@ const ROUNDS: u32 = 8;
 pub struct Intake<'a> {
     /// The app.
     pub app: &'a AppId,
-    /// What it may spend.
-    pub quotas: &'a Quotas,
-    /// What names the request: the same again within the window is a repeat of it, if its fingerprint is the same.
-    pub dedup_key: &'a str,
-    /// What tells whether it is the same: a digest of its content.
-    pub fingerprint: &'a [u8],
+    /// What makes another request a repeat of it.
+    pub repeated: Repeated<'a>,
+    /// The number that its push gets, and what it spends.
+    pub number: Number<'a>,
     /// When it came.
     pub now: Timestamp,
+}
+
+/// What makes another request a repeat of one: then it is answered as the first was, and makes no push of its own.
+pub enum Repeated<'a> {
+    /// Nothing: each is meant.
+    Never,
+    /// The same name and the same content, for a time.
+    BySameContent {
+        /// What names the request.
+        key: &'a str,
+        /// A digest of its content.
+        fingerprint: &'a [u8],
+        /// For how long, in seconds.
+        secs: u32,
+    },
+    /// That it withdraws the same push. The withdrawn push is marked, and no longer kept for those who are offline, in the
+    /// same transaction.
+    ByWithdrawing(&'a Push),
+}
+
+/// The number of a push within its app. What is kept needs one, by which it is found and acknowledged.
+#[derive(Clone, Copy)]
+pub enum Number<'a> {
+    /// None. The push meets no other of the app.
+    None,
+    /// The next one.
+    Next,
+    /// The next one, if the app's quota pays for it.
+    Paid(&'a Quotas),
 }
 
 /// What became of a request.
@@ -64,59 +91,45 @@ impl IntakeStore {
         Self { client, table: table.into() }
     }
 
-    /// Accepts a request: spends quota, and writes the push, what is kept of it for those offline, what makes it
-    /// known as a repeat, and what starts it should this process die — all of it or nothing.
+    /// Accepts a request: takes a number, spends quota, and writes the push, what is kept of it for those offline, what
+    /// makes it known as a repeat, and what starts it should this process die — all of it or nothing.
     ///
-    /// `push` makes the push of the number it gets. Of simultaneous requests one passes; the others are told what
-    /// they would have been told a moment later.
-    pub async fn accept(&self, intake: &Intake<'_>, push: impl Fn(Seq) -> Push) -> Result<Accepted, Refusal> {
-        let dedup_key = keys::dedup(intake.app, intake.dedup_key, &base16ct::lower::encode_string(intake.fingerprint));
-        let quota_key = keys::quota(intake.app);
+    /// `push` makes the push of the number it gets. Of simultaneous requests that take one, one passes; the others are
+    /// told what they would have been told a moment later.
+    pub async fn accept(&self, intake: &Intake<'_>, push: impl Fn(Option<Seq>) -> Push) -> Result<Accepted, Refusal> {
+        let known_key = intake.known_key();
+        let quota_key = (!matches!(intake.number, Number::None)).then(|| keys::quota(intake.app));
+        let asked: Vec<Key> = known_key.iter().chain(&quota_key).cloned().collect();
         for round in 0..ROUNDS {
-            let items = item::get_all(&self.client, &self.table, &[dedup_key.clone(), quota_key.clone()]).await?;
-            let find = |key: &Key| items.iter().find(|item| Key::of(item).as_ref() == Some(key));
-            if let Some(repeat) = find(&dedup_key).and_then(|item| read_repeat(item, intake)) {
+            let items = item::get_all(&self.client, &self.table, &asked).await?;
+            let find = |key: &Option<Key>| items.iter().find(|item| Key::of(item).as_ref() == key.as_ref());
+            if let Some(repeat) = find(&known_key).and_then(|item| read_repeat(item, intake)) {
                 return Ok(repeat);
             }
             let before = find(&quota_key).map_or_else(Spent::default, read_spent);
-            let after = before.spend(intake.quotas, intake.now)?;
-            let push = push(after.seq);
-            // Whoever accepted the same request since this one read has spent quota too: that condition catches it.
-            let mut writes = vec![
-                self.write_spent(&quota_key, before, after)?,
-                self.write_dedup(&dedup_key, intake, &push, None)?,
-                pushes::write(&self.table, &push)?,
-                due::write(&self.table, &push)?,
-            ];
+            let after = match intake.number {
+                Number::None => None,
+                Number::Next => Some(before.take_number()),
+                Number::Paid(quotas) => Some(before.spend(quotas, intake.now)?),
+            };
+            let push = push(after.map(|after| after.seq));
+            let mut writes = vec![pushes::write(&self.table, &push)?, due::write(&self.table, &push)?];
             writes.extend(offline::keep(&self.table, &push)?);
+            if let (Some(key), Some(after)) = (&quota_key, after) {
+                writes.push(self.write_spent(key, before, after)?);
+            }
+            if let Some(key) = &known_key {
+                writes.push(self.write_known(key, intake, &push)?);
+            }
+            if let Repeated::ByWithdrawing(withdrawn) = intake.repeated {
+                writes.extend(recall::forget(&self.table, withdrawn)?);
+            }
             if item::transact(&self.client, writes).await? {
                 return Ok(Accepted::New(Box::new(push)));
             }
             backoff(round).await;
         }
         Err(StoreError::Contended(ROUNDS).into())
-    }
-
-    /// Accepts a request that spends no quota and whose push has no number: it meets no other of the app. It cannot be
-    /// kept, because what is kept is found by its number.
-    pub async fn accept_unnumbered(&self, intake: &Intake<'_>, push: Push) -> Result<Accepted, StoreError> {
-        let dedup_key = keys::dedup(intake.app, intake.dedup_key, &base16ct::lower::encode_string(intake.fingerprint));
-        for round in 0..ROUNDS {
-            let before = item::get(&self.client, &self.table, &dedup_key).await?;
-            if let Some(repeat) = before.as_ref().and_then(|item| read_repeat(item, intake)) {
-                return Ok(repeat);
-            }
-            let writes = vec![
-                self.write_dedup(&dedup_key, intake, &push, Some(intake.now))?,
-                pushes::write(&self.table, &push)?,
-                due::write(&self.table, &push)?,
-            ];
-            if item::transact(&self.client, writes).await? {
-                return Ok(Accepted::New(Box::new(push)));
-            }
-            backoff(round).await;
-        }
-        Err(StoreError::Contended(ROUNDS))
     }
 
     fn write_spent(&self, key: &Key, before: Spent, after: Spent) -> Result<TransactWriteItem, StoreError> {
@@ -135,28 +148,42 @@ impl IntakeStore {
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    /// Makes the request known. With a time, only if none is known whose window still lasts then.
-    fn write_dedup(
-        &self,
-        key: &Key,
-        intake: &Intake<'_>,
-        push: &Push,
-        unless_at: Option<Timestamp>,
-    ) -> Result<TransactWriteItem, StoreError> {
+    /// Makes the request known, unless one is known already by which it is a repeat.
+    fn write_known(&self, key: &Key, intake: &Intake<'_>, push: &Push) -> Result<TransactWriteItem, StoreError> {
         let mut item = key.item();
         item.extend([
             ("i".to_owned(), s(push.id.to_string())),
             ("t".to_owned(), s(push.task_id.clone())),
-            ("expires_at".to_owned(), n(intake.now.secs() + i64::from(intake.quotas.dedup_secs))),
+            ("expires_at".to_owned(), n(intake.known_until())),
         ]);
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        let put = match unless_at {
-            None => put,
-            Some(now) => put
-                .condition_expression("attribute_not_exists(pk) OR expires_at <= :now")
-                .expression_attribute_values(":now", n(now.secs())),
-        };
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk) OR expires_at <= :now")
+            .expression_attribute_values(":now", n(intake.now.secs()));
         Ok(TransactWriteItem::builder().put(put.build()?).build())
+    }
+}
+
+impl Intake<'_> {
+    /// The item by which a repeat is known, if there is such a thing.
+    fn known_key(&self) -> Option<Key> {
+        match self.repeated {
+            Repeated::Never => None,
+            Repeated::BySameContent { key, fingerprint, .. } => {
+                Some(keys::dedup(self.app, key, &base16ct::lower::encode_string(fingerprint)))
+            }
+            Repeated::ByWithdrawing(withdrawn) => Some(keys::recalled(withdrawn.id)),
+        }
+    }
+
+    /// When that item ends, in seconds since the epoch.
+    fn known_until(&self) -> i64 {
+        match self.repeated {
+            Repeated::Never => self.now.secs(),
+            Repeated::BySameContent { secs, .. } => self.now.secs() + i64::from(secs),
+            Repeated::ByWithdrawing(withdrawn) => recall::marked_until(withdrawn),
+        }
     }
 }
 

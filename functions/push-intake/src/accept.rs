@@ -1,0 +1,64 @@
+//! What every push goes through, whichever contract it came by.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use fanfare::domain::{Ordinal, Push, PushId, Seq, User, UserId};
+use fanfare::queue::FanOutTask;
+use fanfare::runtime::telemetry::chain;
+use fanfare::store::{Accepted, Intake, Refusal};
+use tracing::{info, warn};
+
+use crate::PushIntake;
+
+/// How long what a repeat starts waits for what the first time may have started: side by side they would do the same
+/// work, and the one wait for the leases of the other.
+const FIRST_GOES_FIRST: Duration = Duration::from_secs(5);
+
+/// What a caller is told of a push.
+pub(crate) struct Told {
+    /// The push.
+    pub push: PushId,
+    /// The id under which the caller knows it.
+    pub task_id: String,
+}
+
+impl PushIntake {
+    /// Accepts a push and starts it. A repeat starts it again, for it may come because the first time ended before it had:
+    /// the fan-out knows what it has begun, and leaves it at that.
+    pub(crate) async fn accept(
+        &self,
+        intake: &Intake<'_>,
+        push: impl Fn(Option<Seq>) -> Push,
+    ) -> Result<Told, Refusal> {
+        let (told, delay) = match self.intake.accept(intake, push).await? {
+            Accepted::New(push) => (Told { push: push.id, task_id: push.task_id }, Duration::ZERO),
+            Accepted::Repeat { push, task_id } => {
+                info!(app.id = %intake.app, push.id = %push, "Answered a repeat of push `{push}` as the first time");
+                (Told { push, task_id }, FIRST_GOES_FIRST)
+            }
+        };
+        self.start(intake, told.push, delay).await;
+        Ok(told)
+    }
+
+    /// Enqueues the fan-out. Accepted is accepted: if this fails, the push is due in a minute and started then.
+    async fn start(&self, intake: &Intake<'_>, id: PushId, delay: Duration) {
+        match self.queues.fan_out(&[FanOutTask::Spread { push: id }], delay).await {
+            Ok(()) => info!(app.id = %intake.app, push.id = %id, "Accepted push `{id}`"),
+            Err(failure) => warn!(
+                app.id = %intake.app, push.id = %id, error = chain(&failure),
+                "Accepted push `{id}`, whose fan-out starts late"
+            ),
+        }
+    }
+}
+
+/// Users by their ordinals, in order, and the population of a push to them: nobody beyond the last of them is meant, so it
+/// need not be asked how many there are.
+pub(crate) fn ordinals(users: &HashMap<UserId, User>) -> (Vec<Ordinal>, u32) {
+    let mut named: Vec<_> = users.values().map(|user| user.ordinal).collect();
+    named.sort_unstable();
+    let population = named.last().map_or(0, |last| last.0.saturating_add(1));
+    (named, population)
+}
