@@ -5,6 +5,7 @@
 mod answers;
 mod canonical;
 mod field;
+mod issued;
 pub mod rongcloud;
 mod sentence;
 pub mod tencent;

@@ -17,6 +17,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::{Code, Error};
+use crate::dialect::issued::issued_at;
 use crate::domain::Timestamp;
 
 /// Longest document that is inflated. Tencent's own generator for Java has a buffer of a quarter of it.
@@ -26,8 +27,6 @@ const TEXT_BYTES: usize = 11 * 1024;
 
 /// From here on a time is one in milliseconds: in seconds it would be the year 5138.
 const FIRST_MILLIS: i64 = 100_000_000_000;
-/// How fast a signer's clock may be, in seconds.
-const FAST_CLOCK_SECS: i64 = 300;
 
 /// What a verified UserSig says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,22 +149,14 @@ pub fn verify(
     if !bool::from(document.signature(key).as_bytes().ct_eq(document.sig.as_bytes())) {
         return Err(Failure::Forged);
     }
+    // There are signers that write milliseconds; Tencent's libraries take them too.
+    let secs = if document.time > FIRST_MILLIS { document.time / 1_000 } else { document.time };
     Ok(UserSig {
         identifier: document.identifier,
-        issued_at: issued_at(document.time, now),
+        issued_at: issued_at(secs, now),
         expires_at: Timestamp::from_secs(last_second),
         userbuf,
     })
-}
-
-/// When a UserSig was made, by what it says of itself.
-///
-/// There are signers that write milliseconds, and such whose clock is fast; Tencent's libraries take both. A time that
-/// cannot have been yet says nothing of when it was: the UserSig is taken for one of old, so that a verdict on its user
-/// voids it.
-fn issued_at(time: i64, now: Timestamp) -> Timestamp {
-    let secs = if time > FIRST_MILLIS { time / 1_000 } else { time };
-    Timestamp::from_secs(if secs > now.secs().saturating_add(FAST_CLOCK_SECS) { 0 } else { secs })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -254,6 +245,8 @@ fn decode(text: &str) -> Result<Vec<u8>, Failure> {
 mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
+
+    use crate::dialect::issued::FAST_CLOCK_SECS;
 
     use super::*;
 
