@@ -1,24 +1,29 @@
 //! Apps on one stack see nothing of each other, though everything in them has the same name.
 //!
 //! One app is furnished, and all that the tables hold is written down. Then the same is done to two more, one after the
-//! other: every call of the contract, devices, sockets, pushes to the same tokens. What the second is answered must be
+//! other: every call of both contracts, devices, sockets, pushes to the same tokens. What the second is answered must be
 //! what the first was, whatever is in the others, and what was written down must still stand there.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use fanfare::dialect::rongcloud;
 use fanfare::dialect::tencent::{Command, usersig};
 use fanfare::domain::{App, AppName};
 use fanfare::store::AppStore;
 use reqwest::{Client, Method};
-use serde_json::{Value, json};
-use support::{ADMIN, SDK_APP_ID, Socket, Stack};
+use serde_json::{Map, Value, json};
+use support::{ADMIN, SDK_APP_ID, Socket, Stack, form};
 
 use crate::{a_stack, text};
 
 /// The same for all of them: a UserSig is still one app's.
 const KEY: &str = "the key of every app";
 const TOKEN: &str = "00fc13adff785122b4ad28809a3420982341241421348097878e577c991de8f0";
+const JSON: &str = "application/json";
+/// A message to everyone.
+const MESSAGE: &[(&str, &str)] =
+    &[("fromUserId", "boss"), ("objectName", "RC:TxtMsg"), ("content", "{}"), ("pushContent", "hi")];
 /// Long enough for what was sent by mistake to arrive.
 const A_MOMENT: Duration = Duration::from_millis(500);
 
@@ -29,17 +34,23 @@ async fn whatever_is_done_to_one_app_the_other_stays_as_it_was() {
 
     kept.furnish().await;
     let of_kept = kept.push(json!({"MsgRandom": 1, "MsgLifeTime": 600, "MsgBody": text("hi")})).await;
+    let message_of_kept = kept.signed("/message/broadcast.json", &form(MESSAGE)).await;
     stack.idle().await;
     let mut socket = kept.socket("alice", "phone").await;
-    assert_eq!(socket.sync().await[0]["task_id"], of_kept["TaskId"]);
+    let kept_pushes = socket.sync().await;
+    assert_eq!((kept_pushes.len(), &kept_pushes[0]["task_id"]), (2, &of_kept["TaskId"]));
     let proof_of_bob = kept.user_sig("bob");
     stack.idle().await;
     let kept_tables = tables(stack).await;
     let kept_deliveries = stack.delivered("apns").await;
-    assert_eq!(kept_deliveries, [TOKEN], "bob of the kept app was reached");
+    assert_eq!(kept_deliveries, [TOKEN, TOKEN], "bob of the kept app was reached");
 
     let done_to_first = first.do_everything().await;
     let done_to_second = second.do_everything().await;
+    // A message is withdrawn by its own app alone.
+    let uid = message_of_kept["messageUID"].as_str().unwrap();
+    let recall = form(&[("fromUserId", "boss"), ("messageUID", uid), ("isAdmin", "1")]);
+    assert_eq!(first.signed("/message/broadcast/recall.json", &recall).await["code"], 1002);
     for (of_first, of_second) in done_to_first.iter().zip(&done_to_second) {
         assert_eq!(of_first, of_second, "what is in other apps shows");
     }
@@ -52,8 +63,7 @@ async fn whatever_is_done_to_one_app_the_other_stays_as_it_was() {
     assert!(gone_or_changed.is_empty(), "{gone_or_changed:#?}");
     assert!(now.len() > kept_tables.len() + 20, "things were done");
     assert_eq!(socket.hear_within(A_MOMENT).await, None, "a push of another app came");
-    let missed = socket.sync().await;
-    assert_eq!((missed.len(), &missed[0]["task_id"]), (1, &of_kept["TaskId"]));
+    assert_eq!(socket.sync().await, kept_pushes);
     let listed = kept.device(&proof_of_bob, Method::GET, "", None).await;
     assert_eq!(listed["devices"].as_array().map(Vec::len), Some(1), "{listed}");
 }
@@ -72,6 +82,13 @@ async fn a_proof_is_of_one_app() {
         for (sdk_app_id, signed_for) in [(one.sdk_app_id, two), (two.sdk_app_id, one)] {
             let answer = one.send(command.path, sdk_app_id, &signed_for.user_sig(ADMIN), &json!({})).await;
             assert_eq!(answer["ErrorCode"], 70014, "{}: {answer}", command.path);
+        }
+    }
+    // And what a signature was made with.
+    for command in rongcloud::Command::ALL {
+        for (app_key, secret_of) in [(&one.app_key, two), (&two.app_key, one)] {
+            let answer = stack.signed_as(app_key, &secret_of.app_secret, command.path, "{}", JSON, &[]).await;
+            assert_eq!((answer.0, &answer.1["code"]), (401, &json!(1004)), "{}: {}", command.path, answer.1);
         }
     }
     // Who bears a UserSig of an app is its user, and no other app's.
@@ -106,9 +123,12 @@ async fn apps(stack: &Stack) -> [Backend<'_>; 3] {
             // Each call is tried with a proof that is wrong, and none of them is to be refused unheard.
             "wrong_user_sigs_per_minute": 1_000});
         app["quotas"] = json!({"push_interval_ms": 0});
-        app["rongcloud"] = Value::Null;
+        let (app_key, app_secret) = (format!("key of {id}"), format!("secret of {id}"));
+        let as_often_as_it_likes: Map<String, Value> =
+            rongcloud::Command::ALL.iter().map(|command| (command.path.to_owned(), json!({}))).collect();
+        app["rongcloud"] = json!({"app_key": app_key, "app_secret": app_secret, "rates": as_often_as_it_likes});
         store.put(&serde_json::from_value::<App>(app).unwrap()).await.unwrap();
-        Backend { stack, http: Client::new(), sdk_app_id }
+        Backend { stack, http: Client::new(), sdk_app_id, app_key, app_secret }
     };
     [backend("app", 1).await, backend("app-1", 11).await, backend("ap", 111).await]
 }
@@ -118,6 +138,8 @@ struct Backend<'s> {
     stack: &'s Stack,
     http: Client,
     sdk_app_id: u64,
+    app_key: String,
+    app_secret: String,
 }
 
 impl Backend<'_> {
@@ -139,9 +161,23 @@ impl Backend<'_> {
     async fn do_everything(&self) -> Vec<Value> {
         let delivered_before = self.stack.delivered("apns").await.len();
         let mut seen = self.call_everything(&before_anyone()).await;
+        seen.extend(self.sign_everything(&signed_before_anyone()).await);
         self.furnish().await;
         let mut alice = self.socket("alice", "phone").await;
         seen.extend(self.call_everything(&with_everyone()).await);
+        seen.extend(self.sign_everything(&signed_with_everyone()).await);
+        let message = self
+            .signed(
+                "/message/broadcast.json",
+                &form(&[("msgRandom", "1")].iter().chain(MESSAGE).copied().collect::<Vec<_>>()),
+            )
+            .await;
+        self.stack.idle().await;
+        let uid = message["messageUID"].as_str().unwrap();
+        seen.push(
+            self.signed("/message/broadcast/recall.json", &form(&[("fromUserId", "boss"), ("messageUID", uid)])).await,
+        );
+        self.stack.idle().await;
         seen.push(self.device(&self.user_sig("bob"), Method::GET, "", None).await);
         self.stack.idle().await;
 
@@ -167,6 +203,7 @@ impl Backend<'_> {
         seen.push(json!({"delivered": self.stack.delivered("apns").await.len() - delivered_before}));
 
         seen.extend(self.call_everything(&undoing()).await);
+        seen.extend(self.sign_everything(&signed_undoing()).await);
         self.device(&self.user_sig("bob"), Method::DELETE, "/phone", None).await;
         seen.push(self.device(&self.user_sig("bob"), Method::GET, "", None).await);
         self.register("alice").await;
@@ -187,6 +224,23 @@ impl Backend<'_> {
             }
         }
         answers
+    }
+
+    /// The same for calls of the other contract, by their whole path.
+    async fn sign_everything(&self, requests: &[(&str, String)]) -> Vec<Value> {
+        let mut answers = Vec::new();
+        for (path, request) in requests {
+            let answer = self.signed(path, request).await;
+            answers.push(json!({"call": path, "answer": answer}));
+            self.stack.idle().await;
+        }
+        answers
+    }
+
+    async fn signed(&self, path: &str, body: &str) -> Value {
+        let content_type = if body.starts_with('{') { JSON } else { "application/x-www-form-urlencoded" };
+        let (key, secret) = (&self.app_key, &self.app_secret);
+        self.stack.signed_as(key, secret, path, body.to_owned(), content_type, &[]).await.1
     }
 
     fn user_sig(&self, user: &str) -> String {
@@ -286,6 +340,58 @@ fn undoing() -> Vec<(&'static str, Value)> {
     requests
 }
 
+/// What is asked of an app that no one is in, through the other contract.
+fn signed_before_anyone() -> Vec<(&'static str, String)> {
+    let alice = || form(&[("userId", "alice")]);
+    let hi = json!({"alert": "hi"});
+    let everyone = json!({"platform": ["ios"], "audience": {"is_to_all": true}, "notification": hi});
+    vec![
+        ("/user/tags/get.json", form(&[("userIds", "alice"), ("userIds", "bob"), ("userIds", "carol")])),
+        ("/user/blockPushPeriod/get.json", alice()),
+        ("/user/blockPushPeriod/delete.json", alice()),
+        ("/push.json", everyone.to_string()),
+        ("/push/user.json", json!({"userIds": ["alice", "bob"], "notification": {"pushContent": "hi"}}).to_string()),
+        // Of no message.
+        ("/message/broadcast/recall.json", form(&[("fromUserId", "boss"), ("messageUID", "0000000000000000000001")])),
+    ]
+}
+
+/// What is asked of an app that is furnished, and said to its users.
+fn signed_with_everyone() -> Vec<(&'static str, String)> {
+    let push = |audience: Value, text: &str| json!({"platform": ["ios", "android"], "audience": audience, "notification": {"alert": text}});
+    let mut message = push(json!({"tag_or": ["tin", "lead"], "is_to_all": false}), "a message");
+    message["fromuserid"] = json!("boss");
+    message["message"] = json!({"content": "{}", "objectName": "RC:TxtMsg"});
+    let items = json!({"tagItems": [{"tags": ["tin"], "isNot": false, "tagsOperator": "AND", "itemsOperator": "OR"}]});
+    let quiet = [("userId", "carol"), ("startTime", "23:00:00"), ("period", "60"), ("level", "5")];
+    let mut requests = vec![
+        ("/user/getToken.json", form(&[("userId", "carol"), ("name", "Carol")])),
+        ("/user/tag/set.json", json!({"userId": "alice", "tags": ["tin"]}).to_string()),
+        ("/user/tag/batch/set.json", json!({"userIds": ["bob", "carol"], "tags": ["tin", "lead"]}).to_string()),
+        ("/user/blockPushPeriod/set.json", form(&quiet)),
+        (
+            "/push.json",
+            push(json!({"tag": ["tin"], "packageName": "com.example.app", "is_to_all": false}), "tin").to_string(),
+        ),
+        ("/push.json", message.to_string()),
+        ("/push/custom.json", push(items, "custom").to_string()),
+        ("/message/broadcast.json", form(MESSAGE)),
+        ("/message/online/broadcast.json", form(MESSAGE)),
+    ];
+    requests.extend(signed_before_anyone().into_iter().filter(|(path, _)| !path.contains("delete")));
+    requests
+}
+
+/// What takes things away.
+fn signed_undoing() -> Vec<(&'static str, String)> {
+    vec![
+        ("/user/blockPushPeriod/delete.json", form(&[("userId", "carol")])),
+        ("/user/blockPushPeriod/get.json", form(&[("userId", "carol")])),
+        ("/user/tag/batch/set.json", json!({"userIds": ["alice", "bob"], "tags": []}).to_string()),
+        ("/user/tags/get.json", form(&[("userIds", "alice"), ("userIds", "bob"), ("userIds", "carol")])),
+    ]
+}
+
 fn offline_push(mut request: Value, random: u32) -> Value {
     request["From_Account"] = ADMIN.into();
     request["MsgRandom"] = random.into();
@@ -301,6 +407,10 @@ fn every_call_is_among_them() {
     for command in Command::ALL {
         assert!(requests.contains(&command.path.rsplit('/').next().unwrap()), "{} is missing", command.path);
     }
+    let requests = [signed_before_anyone(), signed_with_everyone(), signed_undoing()].concat();
+    for command in rongcloud::Command::ALL {
+        assert!(requests.iter().any(|(path, _)| *path == command.path), "{} is missing", command.path);
+    }
 }
 
 /// An answer without what is of one push or one moment.
@@ -308,7 +418,17 @@ fn masked(mut value: Value) -> Value {
     match &mut value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
-                let own = ["TaskId", "task_id", "id", "sent_at", "expires_at", "registered_at", "active_at"];
+                let own = [
+                    "TaskId",
+                    "task_id",
+                    "id",
+                    "sent_at",
+                    "expires_at",
+                    "registered_at",
+                    "active_at",
+                    "messageUID",
+                    "token",
+                ];
                 *member = match own.contains(&name.as_str()) && !member.is_null() && *member != "" {
                     true => json!("…"),
                     false => masked(member.take()),
