@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use fanfare::dialect::rongcloud;
 use fanfare::dialect::tencent::{Code, Command};
 use futures::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{ADMIN, SDK_APP_ID, Socket, Stack};
+use support::{ADMIN, APP_KEY, APP_SECRET, SDK_APP_ID, Socket, Stack, signature};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::http::Uri;
@@ -63,6 +64,29 @@ const NAMES: &[&str] = &[
     "DataId",
     "Replace",
     "AttrTypes",
+    "userId",
+    "userIds",
+    "tags",
+    "audience",
+    "is_to_all",
+    "userid",
+    "tag",
+    "tag_or",
+    "tagItems",
+    "packageName",
+    "fromuserid",
+    "message",
+    "objectName",
+    "content",
+    "notification",
+    "alert",
+    "pushContent",
+    "ios",
+    "android",
+    "harmonyOS",
+    "hw",
+    "extras",
+    "thread-id",
 ];
 
 /// Bodies that calls take.
@@ -84,6 +108,17 @@ const GOOD: &[&str] = &[
     r#"{"To_Account":["alice","nobody"],"IsNeedDetail":1}"#,
     r#"{"DeleteItem":[{"UserID":"carol"},{"UserID":"nobody"}]}"#,
     r#"{"platform":"ios","channel":"apns","token":"00fc13adff785122b4ad28809a3420982341241421348097878e577c991de8f0"}"#,
+    r#"{"userId":"alice","tags":["a","b"]}"#,
+    r#"{"userIds":["alice","dave"],"tags":[]}"#,
+    "userId=alice&userIds=alice&userIds=nobody&name=Alice&portraitUri=x",
+    "userId=alice&startTime=23:59:59&period=120&level=1",
+    "fromUserId=alice&objectName=RC:TxtMsg&content=%7B%22content%22:%22hi%22%7D&pushContent=hi&contentAvailable=1",
+    "fromUserId=alice&messageUID=0197Xy00000000000000Ab&sentTime=1700000000000&isAdmin=1&isDelete=0&extra=x",
+    include_str!("../fixtures/rongcloud/page_example.json"),
+    include_str!("../fixtures/rongcloud/go_push.json"),
+    include_str!("../fixtures/rongcloud/go_broadcast.json"),
+    include_str!("../fixtures/rongcloud/go_push_custom.json"),
+    include_str!("../fixtures/rongcloud/go_push_user.json"),
 ];
 
 #[test]
@@ -126,8 +161,11 @@ fn whatever_comes_is_answered_and_nothing_falls() {
 async fn a_patient_stack() -> (tempfile::TempDir, Stack) {
     let calls: serde_json::Map<_, _> =
         Command::ALL.iter().map(|command| (command.path.to_owned(), json!(1_000_000))).collect();
+    let rates: serde_json::Map<_, _> =
+        rongcloud::Command::ALL.iter().map(|command| (command.path.to_owned(), json!({}))).collect();
     let app = json!({
         "id": SDK_APP_ID.to_string(),
+        "rongcloud": {"app_key": APP_KEY, "app_secret": APP_SECRET, "rates": rates},
         "tencent": {"sdk_app_id": SDK_APP_ID, "secret_key": "fanfare-local-secret-key", "admins": [ADMIN],
             "wrong_user_sigs_per_minute": 1_000_000},
         "quotas": {"pushes_per_day": 1_000_000, "push_interval_ms": 0, "calls_per_second": calls},
@@ -189,6 +227,8 @@ struct Request {
     path: Vec<u8>,
     query: Vec<u8>,
     content_type: &'static str,
+    /// Headers that sign it, each with its line's end.
+    signed: Vec<u8>,
     body: Vec<u8>,
 }
 
@@ -197,6 +237,7 @@ struct World {
     address: String,
     query: Vec<u8>,
     bearer: String,
+    signed: Vec<u8>,
 }
 
 impl World {
@@ -207,7 +248,7 @@ impl World {
         stack.call("all_member_push/im_push", json!({})).await;
         let query = stack.server_url("").split_once('?').unwrap().1.as_bytes().to_vec();
         let address = stack.base().trim_start_matches("http://").to_owned();
-        Self { address, query, bearer: stack.user_sig("alice") }
+        Self { address, query, bearer: stack.user_sig("alice"), signed: signed(&stack.now().to_string()) }
     }
 
     fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Request {
@@ -216,6 +257,7 @@ impl World {
             path: path.into(),
             query: self.query.clone(),
             content_type: "application/json",
+            signed: self.signed.clone(),
             body: body.into(),
         }
     }
@@ -223,20 +265,29 @@ impl World {
     /// What has brought services down before.
     fn known_trouble(&self) -> Vec<Request> {
         let mut requests = Vec::new();
-        for path in
-            Command::ALL.iter().map(|command| format!("/v4/{}", command.path)).chain(["/v1/devices/phone".into()])
-        {
+        for path in paths().into_iter().chain(["/v1/devices/phone".to_owned()]) {
             for body in odd_bodies() {
                 let method = if path.starts_with("/v1/") { "PUT" } else { "POST" };
                 requests.push(Request { method: method.to_owned(), ..self.post(&path, body) });
             }
         }
-        for path in
-            ["/v4/all_member_push/im_push", "/v4/timpush/batch", "/v4/all_member_push/im_add_tag", "/v1/devices/phone"]
-        {
+        for path in [
+            "/v4/all_member_push/im_push",
+            "/v4/timpush/batch",
+            "/v4/all_member_push/im_add_tag",
+            "/v1/devices/phone",
+            "/push.json",
+            "/message/broadcast.json",
+            "/user/tag/set.json",
+        ] {
             for length in [MIB - 1, MIB, MIB + 1] {
                 requests.push(self.post(path, padded(length)));
                 requests.push(self.post(path, "[".repeat(length)));
+            }
+        }
+        for signed in odd_signatures() {
+            for path in ["/push.json", "/user/tags/get.json", "/message/online/broadcast.json", "/user/nothing.json"] {
+                requests.push(Request { signed: signed.clone(), ..self.post(path, "userIds=alice") });
             }
         }
         for query in odd_queries() {
@@ -255,6 +306,17 @@ impl World {
             "/v4/%ff/%00",
             "/v4/../v4/timpush/push",
             "/v1/devices/%2f",
+            "/push.json",
+            "//push/user.json",
+            "/push",
+            "/push/",
+            "/push/custom.json/",
+            "/message/%2e%2e/broadcast.json",
+            "/user",
+            "/user/",
+            "/user//tag///set.json",
+            "/user/tag/set.json%00",
+            "/user/%e2%80%ae/get.json",
             &long,
         ] {
             for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "FETCH"] {
@@ -278,24 +340,26 @@ impl World {
             let fits = if path.starts_with("/v4/") {
                 answer.status == 200 && is_of_the_contract(&path, &json)
             } else {
-                is_of_the_contract(&path, &json) || is_of_devices(answer.status, &json)
+                let is_ours = path.starts_with("/v1/") && is_of_devices(answer.status, &json);
+                is_ours || is_of_rongcloud(answer.status, &path, &json)
             };
             assert!(fits, "{what}");
-            assert!(answer.status == 204 || answer.content_type == "application/json", "{what}");
+            assert!(answer.status == 204 || answer.content_type.starts_with("application/json"), "{what}");
         }
     }
 
     async fn send(&self, request: &Request) -> Answer {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         let head = format!(
-            " HTTP/1.1\r\nHost: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+            " HTTP/1.1\r\nHost: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n",
             self.address,
             request.content_type,
             request.body.len(),
             self.bearer,
         );
         let target = [request.path.as_slice(), b"?", request.query.as_slice()].concat();
-        let bytes = [request.method.as_bytes(), b" ", &target, head.as_bytes(), &request.body].concat();
+        let head = [head.as_bytes(), &request.signed, b"\r\n"].concat();
+        let bytes = [request.method.as_bytes(), b" ", &target, &head, &request.body].concat();
         // Whoever refuses a request need not read it to its end.
         let (mut reader, mut writer) = stream.split();
         let mut answer = Vec::new();
@@ -353,6 +417,54 @@ fn is_of_the_contract(path: &str, answer: &Value) -> bool {
             is_known && status == Some("FAIL") && is_bounded && members == expected
         }
     }
+}
+
+/// Success with what there is to say, or the path, a number that is explained, and its sentence.
+fn is_of_rongcloud(status: u16, path: &str, answer: &Value) -> bool {
+    if answer["code"] == 200 {
+        return status == 200 && answer.get("errorMessage").is_none();
+    }
+    let members: BTreeSet<&str> = answer.as_object().into_iter().flat_map(|it| it.keys()).map(String::as_str).collect();
+    let code = rongcloud::Code::ALL.iter().find(|code| answer["code"] == code.number());
+    code.is_some_and(|code| code.status().as_u16() == status)
+        && members == BTreeSet::from(["code", "errorMessage", "url"])
+        // As the gateway hands it on: without escapes.
+        && answer["url"].as_str().is_some_and(|url| url == path || path.contains('%') || !path.is_ascii())
+        && answer["errorMessage"].as_str().is_some_and(|info| (1..=201).contains(&info.chars().count()))
+}
+
+/// The paths of every call of both contracts.
+fn paths() -> Vec<String> {
+    let tencent = Command::ALL.iter().map(|command| format!("/v4/{}", command.path));
+    tencent.chain(rongcloud::Command::ALL.iter().map(|command| command.path.to_owned())).collect()
+}
+
+/// The headers of a call that is signed.
+fn signed(timestamp: &str) -> Vec<u8> {
+    let signature = signature(APP_SECRET, "1", timestamp);
+    format!("App-Key: {APP_KEY}\r\nNonce: 1\r\nTimestamp: {timestamp}\r\nSignature: {signature}\r\n").into_bytes()
+}
+
+fn odd_signatures() -> Vec<Vec<u8>> {
+    let texts = [
+        "",
+        "App-Key:\r\n",
+        "App-Key: fanfare-local\r\n",
+        "App-Key: fanfare-local\r\nApp-Key: other\r\n",
+        "App-Key: fanfare-local\r\nNonce:\r\nTimestamp:\r\nSignature:\r\n",
+        "App-Key: fanfare-local\r\nNonce: 1\r\nTimestamp: -99999999999999999999\r\nSignature: 00\r\n",
+        "App-Key: fanfare-local#\r\nNonce: 1\r\nTimestamp: 1\r\nSignature: x\r\n",
+        "App-Key: 1400000000\r\nNonce: \u{202e}\r\nTimestamp: \u{1f468}\r\nSignature: \u{e9}\r\n",
+        "RC-App-Key: fanfare-local\r\nRC-Nonce: 1\r\nTimestamp: 1\r\nRC-Signature: \t\r\n",
+    ];
+    let mut all: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    all.push(b"App-Key: \xff\xfe\r\nNonce: \x80\r\nTimestamp: \xc3\x28\r\nSignature: \xff\r\n".to_vec());
+    all.push(format!("App-Key: {}\r\n", "k".repeat(4_000)).into_bytes());
+    all.push(
+        format!("App-Key: fanfare-local\r\nNonce: {0}\r\nTimestamp: {0}\r\nSignature: {0}\r\n", "9".repeat(3_000))
+            .into_bytes(),
+    );
+    all
 }
 
 /// A device, some devices or none, or what was wrong.
@@ -449,11 +561,11 @@ fn odd_queries() -> Vec<Vec<u8>> {
 }
 
 fn request(world: &World) -> impl Strategy<Value = Request> + use<> {
-    let paths: Vec<Vec<u8>> = Command::ALL.iter().map(|command| format!("/v4/{}", command.path).into_bytes()).collect();
+    let paths: Vec<Vec<u8>> = paths().into_iter().map(String::into_bytes).collect();
     let path = prop_oneof![
         8 => prop::sample::select(paths),
         1 => Just(b"/v1/devices/phone".to_vec()),
-        1 => "/(v4|v1|devices|timpush|[%/.a-z0-9]|\\PC){0,12}".prop_filter("not the stack's own", |path| {
+        1 => "/(v4|v1|devices|timpush|push|user|message|json|[%/.a-z0-9]|\\PC){0,12}".prop_filter("not the stack's own", |path| {
             !path.starts_with("/ws") && !path.starts_with("/_")
         }).prop_map(String::into_bytes),
     ];
@@ -464,17 +576,30 @@ fn request(world: &World) -> impl Strategy<Value = Request> + use<> {
     ];
     let method = prop_oneof![6 => Just("POST".to_owned()), 1 => Just("PUT".to_owned()), 1 => "[A-Z]{1,8}"];
     let method = method.prop_filter("opens a tunnel, or asks for no body", |it| it != "CONNECT" && it != "HEAD");
-    let content_type = prop::sample::select(vec!["application/json", "text/plain", "application/octet-stream", ""]);
+    let content_type = prop::sample::select(vec![
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+        "application/octet-stream",
+        "",
+    ]);
+    let signed = prop_oneof![
+        8 => Just(world.signed.clone()),
+        1 => prop::sample::select(odd_signatures()),
+        1 => "(App-Key|Nonce|Timestamp|Signature|RC-App-Key): [ -~]{0,40}\r\n".prop_map(String::into_bytes),
+    ];
     let body = prop_oneof![
         1 => prop::collection::vec(any::<u8>(), 0..200),
         4 => json_value().prop_map(|value| value.to_string().into_bytes()),
         4 => spliced(),
     ];
-    (method, path, query, content_type, body).prop_map(|(method, path, query, content_type, body)| Request {
+    let parts = (method, path, query, content_type, signed, body);
+    parts.prop_map(|(method, path, query, content_type, signed, body)| Request {
         method,
         path,
         query,
         content_type,
+        signed,
         body,
     })
 }
