@@ -103,4 +103,17 @@ mod tests {
         let statuses: Vec<u16> = Code::ALL.iter().map(|code| code.status().as_u16()).collect();
         assert_eq!(statuses, [404, 405, 500, 401, 400, 400, 401, 400, 429, 430, 504]);
     }
+
+    #[test]
+    fn every_code_is_explained_with_its_status_and_no_other_is() {
+        let page = include_str!("../../../../docs/ERRORS.md");
+        let table = page.split("\n## ").find(|part| part.starts_with("Numbers of RongCloud's contract")).unwrap();
+        let numbers = table.lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ").map(str::parse);
+            Some((cells.next()?.ok()?, cells.next()?.ok()?))
+        });
+        let explained: Vec<(u32, u32)> = numbers.collect();
+        let used = Code::ALL.iter().map(|code| (code.number(), u32::from(code.status().as_u16())));
+        assert_eq!(explained, used.collect::<Vec<_>>());
+    }
 }
