@@ -8,6 +8,7 @@ mod anything_comes;
 mod audience_is_index;
 mod both_dialects;
 mod catch_up;
+mod client_tokens;
 mod contract;
 mod dead_devices;
 mod documented_api;

@@ -1,10 +1,7 @@
-//! The calls about the caller's own devices: a client app proves its user with a UserSig, and says how to reach it.
+//! The calls about the caller's own devices: a client app proves its user, and says how to reach it.
 
-use std::sync::Arc;
-
-use fanfare::dialect::tencent::usersig::Failure;
-use fanfare::dialect::tencent::{Code, Error, accounts};
-use fanfare::domain::{App, DeviceId, User};
+use fanfare::domain::{DeviceId, User};
+use fanfare::gate::{Denied, Proven};
 use fanfare::runtime::http::Request;
 use fanfare::store::Barred;
 use http::header::AUTHORIZATION;
@@ -29,50 +26,49 @@ impl Audience {
     }
 
     async fn list_devices(&self, request: &Request) -> Result<Response<String>, Trouble> {
-        let (app, user) = self.user(request).await?;
-        let devices = self.contacts.devices(&app.id, user.ordinal).await?;
+        let (proven, user) = self.user(request).await?;
+        let devices = self.contacts.devices(&proven.app.id, user.ordinal).await?;
         let devices: Vec<Value> = devices.iter().map(form::answer).collect();
         Ok(json_response(StatusCode::OK, &json!({"devices": devices})))
     }
 
     async fn put_device(&self, id: &str, request: &Request) -> Result<Response<String>, Trouble> {
-        let (app, user) = self.user(request).await?;
+        let (proven, user) = self.user(request).await?;
         let id = device_id(id)?;
         let device = Form::read(&request.body)?.device(id, self.clock.now());
-        // Deleted since it was looked up: the UserSig is void.
-        let stored = self.contacts.register(&app.id, &user, device).await?.ok_or_else(|| Error::from(Failure::Void))?;
+        // Deleted since it was looked up: the proof is void.
+        let stored = self.contacts.register(&proven.app.id, &user, device).await?.ok_or_else(|| proven.void())?;
         Ok(json_response(StatusCode::OK, &form::answer(&stored)))
     }
 
     async fn delete_device(&self, id: &str, request: &Request) -> Result<Response<String>, Trouble> {
-        let (app, user) = self.user(request).await?;
+        let (proven, user) = self.user(request).await?;
         let id = device_id(id)?;
-        self.contacts.unregister(&app.id, user.ordinal, &id).await?;
+        self.contacts.unregister(&proven.app.id, user.ordinal, &id).await?;
         let mut response = Response::new(String::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
         Ok(response)
     }
 
     /// The user who calls, created if this is its first login.
-    async fn user(&self, request: &Request) -> Result<(Arc<App>, User), Trouble> {
-        let (app, proven) = self.gate.client(bearer(&request.headers)?, request.source).await?;
-        let id = accounts::account(&proven.identifier)?;
-        let admission = self.admission(&app).by_proof_of(proven.issued_at);
-        match self.users.ensure(&app.id, &id, &admission).await? {
-            Ok(user) => Ok((app, user)),
-            Err(Barred::Void) => Err(Error::from(Failure::Void).into()),
-            Err(Barred::Deleted) => Err(accounts::barred().into()),
+    async fn user(&self, request: &Request) -> Result<(Proven, User), Trouble> {
+        let proven = self.gate.client(bearer(&request.headers)?, request.source).await?;
+        let admission = self.admission(&proven.app).by_proof_of(proven.issued_at);
+        match self.users.ensure(&proven.app.id, &proven.user, &admission).await? {
+            Ok(user) => Ok((proven, user)),
+            Err(Barred::Void) => Err(proven.void().into()),
+            Err(Barred::Deleted) => Err(proven.barred().into()),
         }
     }
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Trouble> {
-    let (_, user_sig) = headers
+    let (_, credential) = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .ok_or_else(|| Error::new(Code::UserSigEmpty, "the header must be `Authorization: Bearer <UserSig>`"))?;
-    Ok(user_sig.trim())
+        .ok_or_else(|| Denied::nothing("the header must be `Authorization: Bearer <UserSig or token>`"))?;
+    Ok(credential.trim())
 }
 
 fn device_id(text: &str) -> Result<DeviceId, Trouble> {
@@ -94,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_sig_is_borne_in_the_header() {
+    fn the_proof_is_borne_in_the_header() {
         assert_eq!(bearer_of(Some("Bearer abc")).as_deref(), Some("abc"));
         assert_eq!(bearer_of(Some("bearer  abc")).as_deref(), Some("abc"));
         for header in [None, Some("abc"), Some("Basic abc"), Some("Bearer"), Some("")] {

@@ -123,8 +123,7 @@ impl Audience {
 
     /// When an account that was deleted may come back, as the app has it.
     pub(crate) fn admission(&self, app: &App) -> Admission {
-        let days = app.tencent.as_ref().map_or(0, |tencent| tencent.reimport_after_days);
-        Admission::after_days(days, self.clock.now())
+        Admission::after_days(app.reimport_after_days(), self.clock.now())
     }
 }
 

@@ -1,7 +1,6 @@
 //! What client apps are told when a device call fails, and what the log is told.
 
-use fanfare::dialect::tencent::{self, Code};
-use fanfare::gate::Refused;
+use fanfare::gate::{Denial, Denied, Refused};
 use fanfare::runtime::telemetry::chain;
 use fanfare::store::StoreError;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -12,10 +11,9 @@ use tracing::error;
 /// Why a device call was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    /// The UserSig does not prove who calls, or is not even looked at, or whom it proves may not. The code is the number that
-    /// Tencent's contract has for it.
+    /// What is brought does not prove who calls, or is not even looked at, or whom it proves may not.
     #[error(transparent)]
-    Unauthorized(#[from] tencent::Error),
+    Denied(#[from] Denied),
     /// The request is malformed.
     #[error("{code}: {message}")]
     Invalid {
@@ -42,10 +40,11 @@ impl Trouble {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Unauthorized(error) if error.code == Code::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
-            // Whoever it is, and however well it is proven.
-            Self::Unauthorized(error) if error.code == Code::ReimportForbidden => StatusCode::FORBIDDEN,
-            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Denied(denied) => match denied.kind {
+                Denial::Unproven => StatusCode::UNAUTHORIZED,
+                Denial::Barred => StatusCode::FORBIDDEN,
+                Denial::LockedOut => StatusCode::TOO_MANY_REQUESTS,
+            },
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoSuchPath => StatusCode::NOT_FOUND,
@@ -57,7 +56,7 @@ impl Trouble {
 
     fn told(&self) -> (String, String) {
         match self {
-            Self::Unauthorized(error) => (error.code.to_string(), error.info.clone()),
+            Self::Denied(denied) => (denied.code.to_string(), denied.info.clone()),
             Self::Invalid { code, message } => ((*code).to_owned(), message.clone()),
             Self::WrongMethod => ("method_not_allowed".to_owned(), self.to_string()),
             Self::NoSuchPath => ("not_found".to_owned(), self.to_string()),
@@ -78,10 +77,10 @@ impl Trouble {
     }
 }
 
-impl From<Refused<tencent::Error>> for Trouble {
-    fn from(refused: Refused<tencent::Error>) -> Self {
+impl From<Refused<Denied>> for Trouble {
+    fn from(refused: Refused<Denied>) -> Self {
         match refused {
-            Refused::Told(error) => Self::Unauthorized(error),
+            Refused::Told(denied) => Self::Denied(denied),
             Refused::Store(failure) => Self::Store(failure),
         }
     }
@@ -102,16 +101,16 @@ pub(crate) fn log(failure: &dyn std::error::Error) {
 
 #[cfg(test)]
 mod tests {
-    use fanfare::dialect::tencent::usersig::Failure;
-
     use super::*;
 
     #[test]
     fn troubles_are_told_in_one_shape() {
+        let denied = |kind, code| Trouble::Denied(Denied { kind, code, info: "why".to_owned() });
         for (trouble, status, code) in [
-            (Trouble::Unauthorized(Failure::Expired.into()), 401, "70001"),
-            (tencent::Error::new(Code::TooManyFailures, "wait").into(), 429, "70050"),
-            (Trouble::Unauthorized(tencent::accounts::barred()), 403, "70399"),
+            (denied(Denial::Unproven, 70_001), 401, "70001"),
+            (denied(Denial::Unproven, 31_004), 401, "31004"),
+            (denied(Denial::LockedOut, 70_050), 429, "70050"),
+            (denied(Denial::Barred, 70_399), 403, "70399"),
             (Trouble::invalid("invalid_token", "no"), 400, "invalid_token"),
             (Trouble::WrongMethod, 405, "method_not_allowed"),
             (Trouble::NoSuchPath, 404, "not_found"),

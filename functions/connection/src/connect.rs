@@ -1,11 +1,9 @@
 //! The beginning and the end of a socket.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use fanfare::dialect::tencent::{Code, accounts};
-use fanfare::domain::{App, ConnectionId, DeviceId, SocketChange, StateChange, Timestamp, UserId};
-use fanfare::gate::Refused;
+use fanfare::domain::{ConnectionId, DeviceId, SocketChange, StateChange};
+use fanfare::gate::{Denial, Proven, Refused};
 use fanfare::store::{Admission, Barred, Connection};
 use tracing::{info, warn};
 
@@ -19,22 +17,23 @@ impl ConnectionFunction {
     pub(crate) async fn connect(
         &self,
         id: ConnectionId,
-        user_sig: Option<&str>,
+        credential: Option<&str>,
         device: Option<&str>,
         ip: Option<IpAddr>,
     ) -> Result<i64, Error> {
-        let (app, user, issued_at) = match self.authenticate(user_sig.unwrap_or_default(), ip).await? {
+        let proven = match self.gate.client(credential.unwrap_or_default(), ip).await {
             Ok(proven) => proven,
-            Err(status) => return Ok(status),
+            Err(Refused::Told(denied)) => return Ok(status(denied.kind)),
+            Err(Refused::Store(failure)) => return Err(failure.into()),
         };
+        let Proven { app, user, issued_at, .. } = proven;
         let Ok(device) = DeviceId::try_from(device.unwrap_or_default()) else { return Ok(400) };
         let now = self.clock.now();
-        let days = app.tencent.as_ref().map_or(0, |tencent| tencent.reimport_after_days);
-        let admission = Admission::after_days(days, now).by_proof_of(issued_at);
+        let admission = Admission::after_days(app.reimport_after_days(), now).by_proof_of(issued_at);
         let user = match self.users.ensure(&app.id, &user, &admission).await? {
             Ok(user) => user,
-            Err(Barred::Void) => return Ok(401),
-            Err(Barred::Deleted) => return Ok(403),
+            Err(Barred::Void) => return Ok(status(Denial::Unproven)),
+            Err(Barred::Deleted) => return Ok(status(Denial::Barred)),
         };
         let connection = Connection {
             id: id.clone(),
@@ -49,13 +48,13 @@ impl ConnectionFunction {
         let Some(devices) = self.contacts.connect(&app.id, &user, &id, &device).await? else {
             // Deleted since it was looked up.
             self.connections.delete(&id).await?;
-            return Ok(401);
+            return Ok(status(Denial::Unproven));
         };
         // Only now: who is kicked is made void first, and then has those sockets closed that the contact has. Whatever
         // the interleaving, one of the two sees the other.
         if self.standing.get(&app.id, &user.id).await?.voids(issued_at) {
             self.forget(&connection).await?;
-            return Ok(401);
+            return Ok(status(Denial::Unproven));
         }
         let known = devices.iter().find(|known| known.id == device);
         if known.is_some_and(|known| now.millis_since(known.active_at) > TOUCH_MILLIS) {
@@ -92,21 +91,13 @@ impl ConnectionFunction {
         self.contacts.disconnect(app, *ordinal, id, device).await?;
         Ok(self.connections.delete(id).await?)
     }
+}
 
-    /// The app and the user that a UserSig proves, and when it was made; or the status with which the handshake is refused.
-    async fn authenticate(
-        &self,
-        user_sig: &str,
-        source: Option<IpAddr>,
-    ) -> Result<Result<(Arc<App>, UserId, Timestamp), i64>, Error> {
-        match self.gate.client(user_sig, source).await {
-            Ok((app, proven)) => {
-                let user = accounts::account(&proven.identifier);
-                Ok(user.map(|user| (app, user, proven.issued_at)).map_err(|_| 401))
-            }
-            Err(Refused::Told(error)) if error.code == Code::TooManyFailures => Ok(Err(429)),
-            Err(Refused::Told(_)) => Ok(Err(401)),
-            Err(Refused::Store(failure)) => Err(failure.into()),
-        }
+/// The status with which a handshake is refused.
+fn status(denial: Denial) -> i64 {
+    match denial {
+        Denial::Unproven => 401,
+        Denial::Barred => 403,
+        Denial::LockedOut => 429,
     }
 }

@@ -104,8 +104,9 @@ impl ConnectionFunction {
         let ip = event.request_context.identity.source_ip.as_deref().and_then(|ip| ip.parse().ok());
         match event.request_context.route_key.as_deref() {
             Some("$connect") => {
-                let query = |name: &str| event.query_string_parameters.first(name);
-                self.connect(id, query("usersig"), query("device_id"), ip).await
+                let query = |name: &str| event.query_string_parameters.first(name).filter(|text| !text.is_empty());
+                // Either may have either name: a client need not know which of the two it was given.
+                self.connect(id, query("usersig").or_else(|| query("token")), query("device_id"), ip).await
             }
             Some("$disconnect") => {
                 let context = &event.request_context;

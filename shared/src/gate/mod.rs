@@ -1,10 +1,14 @@
 //! Who is let in: what every call passes before anything is done for it, whichever function answers it.
 //!
-//! Each dialect has its own order of checks, in a file of its own. What is refused has changed nothing but the counters.
+//! Each dialect has its own order of checks, in a file of its own; client apps come with what either gave them. What is refused has changed nothing but the counters.
 
+mod admit;
+mod client;
 mod origin;
 mod rongcloud;
 mod tencent;
+
+pub use client::{Denial, Denied, Proven};
 
 use crate::runtime::Clock;
 use crate::store::{AppStore, AttemptStore, CallStore, Client, StandingStore, StoreError};
