@@ -55,29 +55,49 @@ fn each_sdk_is_named_by_one_module() {
     }
 }
 
+/// Words by which code knows a dialect.
+const DIALECTS: [&str; 5] = ["dialect::", "tencent", "rongcloud", "usersig", "user_sig"];
+
+/// What may know dialects: they themselves, the gate above them, and the app's item, which holds its identity in each.
+const KNOWING: [&str; 5] = ["dialect", "gate", "domain/app.rs", "domain/mod.rs", "lib.rs"];
+
+/// The functions that serve no contract. (`connection` asks for a query parameter by the name that clients know.)
+const FUNCTIONS: [&str; 4] = ["fan-out", "deliver", "campaign", "connection"];
+
 #[test]
 fn nothing_past_the_dialects_names_one() {
     for (path, text) in sources() {
-        // The app's item holds its identity in each dialect, and says from which one a limit was taken.
-        // The gate stands above the dialects.
-        if path.starts_with("dialect")
-            || path.starts_with("gate")
-            || path == Path::new("domain/app.rs")
-            || path == Path::new("lib.rs")
-        {
+        if KNOWING.iter().any(|knowing| path.starts_with(knowing)) {
             continue;
         }
-        let code: String = text
-            .split("#[cfg(test)]")
-            .next()
-            .unwrap_or_default()
-            .lines()
-            .map(|line| line.split("//").next().unwrap_or_default().to_lowercase())
-            .collect();
-        for dialect in ["dialect::", "usersig", "user_sig"] {
-            assert!(!code.contains(dialect), "{} knows a dialect: `{dialect}`", path.display());
+        for dialect in DIALECTS {
+            assert!(!code_of(&text).contains(dialect), "{} knows a dialect: `{dialect}`", path.display());
         }
     }
+    // What it hands on are types: nothing but their names.
+    let (_, domain) = sources().into_iter().find(|(path, _)| path == Path::new("domain/mod.rs")).unwrap();
+    assert!(!code_of(&domain).contains("dialect::"));
+}
+
+#[test]
+fn functions_that_serve_no_contract_name_none() {
+    for function in FUNCTIONS {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions").join(function).join("src");
+        let files = sources_under(&root);
+        assert!(files.iter().any(|(path, _)| path == Path::new("lib.rs")), "{function} is found");
+        for (path, text) in files {
+            for dialect in &DIALECTS[..3] {
+                let path = path.display();
+                assert!(!code_of(&text).contains(dialect), "{function}/{path} knows a dialect: `{dialect}`");
+            }
+        }
+    }
+}
+
+/// A source without its comments and its tests, in small letters.
+fn code_of(text: &str) -> String {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines().map(|line| line.split("//").next().unwrap_or_default().to_lowercase() + "\n").collect()
 }
 
 /// What a source names right under `crate`, alone or in braces, outside of comments.
@@ -113,19 +133,24 @@ fn branches(path: &str) -> Vec<&str> {
 
 /// Every source file of the crate, by its path under `src`.
 fn sources() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = sources_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert!(files.len() > 40, "the sources are found");
+    files
+}
+
+/// Every source file in a folder, by its path in it.
+fn sources_under(root: &Path) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
-    let mut folders = vec![root.clone()];
+    let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push((path.strip_prefix(&root).unwrap().to_owned(), std::fs::read_to_string(&path).unwrap()));
+                files.push((path.strip_prefix(root).unwrap().to_owned(), std::fs::read_to_string(&path).unwrap()));
             }
         }
     }
-    assert!(files.len() > 40, "the sources are found");
     files
 }

@@ -31,7 +31,7 @@ fn token_of(app_key: &str, secret: &str, user: &str, now: i64) -> String {
 /// Registers a device, and says how that ended.
 async fn register(stack: &Stack, credential: &str) -> (u16, Value) {
     let url = format!("{}/v1/devices/phone", stack.base());
-    let device = json!({"platform": "web", "channel": "ws"});
+    let device = json!({"platform": "ios", "channel": "apns", "token": "ab".repeat(32)});
     let answer = Client::new().put(url).bearer_auth(credential).json(&device).send().await.unwrap();
     (answer.status().as_u16(), answer.json::<Value>().await.unwrap()["error"]["code"].clone())
 }
