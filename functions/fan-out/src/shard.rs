@@ -138,7 +138,15 @@ impl FanOut {
                 if let Some(members) = self.snapshots.get(push.id, shard).await.map_err(Failure::of)? {
                     return Ok(members);
                 }
-                let members = self.index.resolve(&push.app, condition, shard, &everyone).await.map_err(Failure::of)?;
+                // Whoever has what is withdrawn is to be told so, though the index may know better by now who is meant.
+                let had = match push.revokes {
+                    Some(withdrawn) => self.snapshots.get(withdrawn, shard).await.map_err(Failure::of)?,
+                    None => None,
+                };
+                let members = match had {
+                    Some(members) => members,
+                    None => self.index.resolve(&push.app, condition, shard, &everyone).await.map_err(Failure::of)?,
+                };
                 self.snapshots.put(push, shard, members).await.map_err(Failure::of)
             }
         }
