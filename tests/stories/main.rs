@@ -18,6 +18,7 @@ mod order_of_checks;
 mod quiet_hours;
 mod quota;
 mod requests_as_they_come;
+mod rongcloud_push;
 mod seed_page;
 mod sockets;
 mod start_and_stop;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanfare::dialect::tencent::task_id::push_id_of;
 use fanfare::dialect::tencent::usersig;
-use fanfare::domain::Channel;
+use fanfare::domain::{Channel, PushId};
 use fanfare::store::{Account, AccountStore, LedgerStore, PushStore, SnapshotStore};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -267,9 +267,10 @@ impl Stack {
         tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("in vain: {what}"));
     }
 
-    /// The account of a push, by channel.
+    /// The account of a push, by channel. RongCloud's contract knows a push by its id.
     pub async fn account(&self, task_id: &str) -> BTreeMap<Channel, Account> {
-        let (_, push) = push_id_of(task_id).expect("a task id");
+        let of_rongcloud = || PushId::try_from(task_id.to_owned()).expect("a task id");
+        let push = push_id_of(task_id).map_or_else(of_rongcloud, |(_, push)| push);
         let (client, tables) = self.store().await;
         let pushes = PushStore::new(client.clone(), &tables.pushes);
         let ledger = LedgerStore::new(client.clone(), &tables.pushes);
