@@ -15,6 +15,7 @@ mod documented_api;
 mod every_error;
 mod notifications;
 mod order_of_checks;
+mod precedence;
 mod quiet_hours;
 mod quota;
 mod requests_as_they_come;

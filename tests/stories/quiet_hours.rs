@@ -1,15 +1,12 @@
 //! Someone wants to be left alone for a while.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use fanfare::domain::Channel;
-use fanfare::store::UserStore;
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::Stack;
 
 use crate::{a_stack, text};
 
-const APP: &str = "1400000000";
 /// The demo app's clock, east of UTC.
 const UTC_OFFSET_SECS: i64 = 8 * 3_600;
 
@@ -20,19 +17,11 @@ fn token(user: &str) -> String {
 
 /// Lets a user be for some minutes, from so many seconds from now on.
 async fn quieten(stack: &Stack, user: &str, in_secs: i64, minutes: i64) {
-    let (client, tables) = stack.store().await;
-    let users = UserStore::new(client.clone(), &tables.audience);
-    let known = users.get(&APP.try_into().unwrap(), &[user.try_into().unwrap()]).await.unwrap();
-    let ordinal = known.values().next().unwrap().ordinal;
     let start = (stack.now() + UTC_OFFSET_SECS + in_secs).rem_euclid(86_400);
-    let number = |number: i64| AttributeValue::N(number.to_string());
-    let quiet = [("s", number(start)), ("m", number(minutes)), ("l", number(1))];
-    let quiet = AttributeValue::M(quiet.map(|(name, value)| (name.to_owned(), value)).into());
-    let update = client.update_item().table_name(tables.audience);
-    let update = update.key("pk", AttributeValue::S(format!("{APP}#c#00000")));
-    let update = update.key("sk", AttributeValue::S(format!("{:05}", ordinal.low())));
-    let update = update.update_expression("SET q = :q").expression_attribute_values(":q", quiet);
-    update.condition_expression("attribute_exists(u)").send().await.unwrap();
+    let start = format!("{:02}:{:02}:{:02}", start / 3_600, start / 60 % 60, start % 60);
+    let fields = [("userId", user), ("startTime", &start), ("period", &minutes.to_string()), ("level", "1")];
+    let (status, answer) = stack.signed_form("/user/blockPushPeriod/set.json", &fields).await;
+    assert_eq!(status, 200, "{answer}");
 }
 
 async fn push(stack: &Stack, random: u32) -> String {
