@@ -13,6 +13,7 @@ mod contract;
 mod dead_devices;
 mod documented_api;
 mod every_error;
+mod every_signed_error;
 mod notifications;
 mod order_of_checks;
 mod precedence;

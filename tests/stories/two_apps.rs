@@ -442,7 +442,7 @@ fn masked(mut value: Value) -> Value {
 }
 
 /// Every item of every table, but for what belongs to no app: the channels' own pace, and what is due.
-async fn tables(stack: &Stack) -> BTreeSet<String> {
+pub(crate) async fn tables(stack: &Stack) -> BTreeSet<String> {
     let (client, tables) = stack.store().await;
     let mut items = BTreeSet::new();
     for table in [tables.apps, tables.audience, tables.pushes] {
