@@ -3,6 +3,7 @@
 
 mod pushes;
 mod reply;
+pub mod signed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
@@ -21,13 +22,19 @@ pub const ADMIN: &str = "administrator";
 /// What the app's UserSigs are signed with.
 pub const KEY: &str = "the key that no input knows";
 
+/// The app's `App-Key`.
+pub const APP_KEY: &str = "fanfare-fuzz";
+/// What the app's calls of RongCloud's contract are signed with.
+pub const APP_SECRET: &str = "the secret that no input knows";
+
 /// The longest sentence of an error, in characters: what it may quote, and the sign that there was more.
 const SENTENCE_CHARS: usize = 201;
 
 /// The app that is called.
 pub fn app() -> App {
     let tencent = json!({"sdk_app_id": SDK_APP_ID, "secret_key": KEY, "admins": [ADMIN]});
-    serde_json::from_value(json!({"id": "1400000000", "tencent": tencent})).expect("an app")
+    let rongcloud = json!({"app_key": APP_KEY, "app_secret": APP_SECRET});
+    serde_json::from_value(json!({"id": "1400000000", "tencent": tencent, "rongcloud": rongcloud})).expect("an app")
 }
 
 /// The call and the body of an input: the call's path (without `/v4/`) in the first line, then the body.
@@ -209,6 +216,11 @@ fn presences(ids: &[UserId]) -> HashMap<UserId, Presence> {
     let kinds = [(&phone[..0], &nothing), (&phone[..], &nothing), (&phone[..], &connected)];
     let kinds = kinds.map(|(devices, connected)| Presence::of(devices, connected, |_| true, now));
     ids.iter().step_by(2).cloned().zip(kinds.into_iter().cycle()).collect()
+}
+
+/// The names of an object's members.
+fn names_of(object: &Value) -> impl Iterator<Item = &str> {
+    object.as_object().into_iter().flat_map(|members| members.keys().map(String::as_str))
 }
 
 fn is_each_once(ids: &[UserId]) -> bool {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{ADMIN, Answer, SDK_APP_ID, app, every_second, has_fraction, is_each_once, names};
 
 /// Of the 23rd of June 2025.
-const ID: u128 = 0x0197_9a5f_4c00_7000_8000_0000_0000_0001;
+pub(crate) const ID: u128 = 0x0197_9a5f_4c00_7000_8000_0000_0000_0001;
 
 /// What `push-intake` does with a call, but for the store.
 pub(crate) fn asked(call: Call, body: &[u8]) -> Result<Answer, Error> {
@@ -66,7 +66,7 @@ fn check_content(call: Call, wanted: &PushRequest) {
 }
 
 /// It is for someone, and on every platform and in every language it is as short as vendors want it.
-fn check_notification(notification: &Notification) {
+pub(crate) fn check_notification(notification: &Notification) {
     let wordings = 0..=u8::try_from(notification.translations.len()).expect("few languages");
     let ways =
         || wordings.clone().flat_map(|number| Channel::ALL.iter().map(move |channel| (*channel, Wording(number))));
@@ -114,7 +114,8 @@ fn written(text: &str) -> usize {
 fn check_stored(wanted: &PushRequest, id: PushId, audience: Audience, task_id: &str) {
     let content = wanted.content.clone();
     let sender = wanted.sender.as_ref().map_or(ADMIN, |sender| sender.as_str()).to_owned();
-    let message = Message { sender, body: content.body, notification: content.shown, kept: content.kept, recallable: false };
+    let message =
+        Message { sender, body: content.body, notification: content.shown, kept: content.kept, recallable: false };
     let push = Push {
         id,
         app: app().id,

@@ -7,7 +7,7 @@ use fanfare::domain::limits;
 use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use crate::check_error;
+use crate::{check_error, names_of};
 
 /// What every answer has.
 const ALWAYS: [&str; 3] = ["ActionStatus", "ErrorCode", "ErrorInfo"];
@@ -129,10 +129,6 @@ fn is_state(result: &Value) -> bool {
 /// Whether an object has these members and no others.
 fn has(object: &Value, names: &[&str]) -> bool {
     names_of(object).collect::<BTreeSet<_>>() == names.iter().copied().collect()
-}
-
-fn names_of(object: &Value) -> impl Iterator<Item = &str> {
-    object.as_object().into_iter().flat_map(|members| members.keys().map(String::as_str))
 }
 
 fn are_texts(object: &Value) -> bool {
