@@ -21,7 +21,8 @@ use super::{
 
 const TEAM_ID: &str = "FANFARE001";
 const KEY_ID: &str = "LOCALKEY01";
-const TOPIC: &str = "com.example.app";
+/// The apps of the team. What a notification says nothing else of is for the first.
+const TOPICS: &[&str] = &["com.example.app", "com.example.teacher"];
 
 const DEVICE_PATH: &str = "/3/device/";
 /// Apple says that device tokens have no fixed length. 32 bytes is what apps get, and activities'
@@ -71,7 +72,7 @@ impl Vendor for Apns {
             "team_id": TEAM_ID,
             "key_id": KEY_ID,
             "private_key": self.private_key,
-            "topic": TOPIC,
+            "topic": TOPICS[0],
         })
     }
 
@@ -127,7 +128,7 @@ fn check(request: &VendorRequest, device: &str) -> Result<(), Refusal> {
     if !is_device_token(device) {
         return Err(Refusal::bad("BadDeviceToken"));
     }
-    let push_type = headers::check(request, &Wanted { topic: TOPIC })?;
+    let push_type = headers::check(request, &Wanted { topics: TOPICS })?;
     check_payload(&request.body, push_type)
 }
 

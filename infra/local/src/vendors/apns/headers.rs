@@ -9,8 +9,8 @@ const MAX_COLLAPSE_ID: usize = 64;
 
 /// What the headers are held against.
 pub(super) struct Wanted {
-    /// The bundle id of the app whose tokens these are.
-    pub topic: &'static str,
+    /// The bundle ids of the apps whose tokens these may be: which of them a token is of, it does not say.
+    pub topics: &'static [&'static str],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum PushType {
 pub(super) fn check(request: &VendorRequest, wanted: &Wanted) -> Result<PushType, Refusal> {
     refuse_duplicates(request)?;
     let (push_type, suffix) = push_type(request.header("apns-push-type"))?;
-    check_topic(request.header("apns-topic"), wanted.topic, suffix)?;
+    check_topic(request.header("apns-topic"), wanted.topics, suffix)?;
     check_priority(request.header("apns-priority"), push_type)?;
     check_expiration(request.header("apns-expiration"))?;
     if let Some(id) = request.headers.get("apns-collapse-id")
@@ -68,19 +68,21 @@ fn push_type(given: Option<&str>) -> Result<(PushType, &'static str), Refusal> {
 
 /// A topic of another app of the same organisation (`com.example.other`) is one to which the
 /// provider token may push, but the device token is not for it. Any other is not the team's.
-fn check_topic(given: Option<&str>, bundle_id: &str, suffix: &str) -> Result<(), Refusal> {
+fn check_topic(given: Option<&str>, bundle_ids: &[&str], suffix: &str) -> Result<(), Refusal> {
     let given = given.ok_or(Refusal::bad("MissingTopic"))?;
     let is_well_formed =
         !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
     if !is_well_formed {
         return Err(Refusal::bad("BadTopic"));
     }
-    if given.strip_prefix(bundle_id) == Some(suffix) {
+    if bundle_ids.iter().any(|bundle_id| given.strip_prefix(bundle_id) == Some(suffix)) {
         return Ok(());
     }
-    let (organisation, _) = bundle_id.rsplit_once('.').unwrap_or((bundle_id, ""));
-    let rest = given.strip_prefix(organisation);
-    if rest.is_some_and(|rest| rest.starts_with('.')) {
+    let is_of_the_team = |bundle_id: &&str| {
+        let (organisation, _) = bundle_id.rsplit_once('.').unwrap_or((bundle_id, ""));
+        given.strip_prefix(organisation).is_some_and(|rest| rest.starts_with('.'))
+    };
+    if bundle_ids.iter().any(is_of_the_team) {
         Err(Refusal::bad("DeviceTokenNotForTopic"))
     } else {
         Err(Refusal::bad("TopicDisallowed"))

@@ -83,6 +83,7 @@ async fn every_right_notification_is_accepted() {
             "largest voip payload",
             all(vec![set("apns-push-type", "voip"), set("apns-topic", "com.example.app.voip"), body(&payload(5120))]),
         ),
+        ("another app of the team", set("apns-topic", "com.example.teacher")),
         ("long token", to(&format!("/3/device/{}", "aB".repeat(80)))),
     ];
     for (what, change) in cases {
