@@ -11,7 +11,8 @@ use support::{APP_KEY, APP_SECRET, SDK_APP_ID, Socket, Stack};
 
 use crate::{a_stack_of, app};
 
-const SCHOOL: &str = "com.example.school";
+/// The apps that the sandbox knows.
+const SCHOOL: &str = "com.example.app";
 const TEACHER: &str = "com.example.teacher";
 /// Nobody has it.
 const NOBODYS: &str = "com.example.nobody";
@@ -181,6 +182,7 @@ async fn delivered(stack: &Stack) -> BTreeMap<String, Vec<String>> {
         for delivery in stack.deliveries(channel).await {
             let body = &delivery["request"]["body"];
             let id = if channel == "apns" { &body["push_id"] } else { &body["message"]["data"]["push_id"] };
+            assert_eq!(delivery["accepted"], true, "{delivery}");
             let token = delivery["token"].as_str().unwrap().to_owned();
             delivered.entry(id.as_str().unwrap().to_owned()).or_default().push(token);
         }
@@ -411,17 +413,17 @@ async fn a_message_goes_to_the_sockets_that_are_meant_and_to_the_phones_of_those
             assert_eq!(missed, of_device(user, id), "{id} of user {user}");
         }
     }
-    let mut desk = stack.socket(&name(4), "desk").await;
+    let mut desk = stack.socket(&name(12), "desk").await;
     let missed = desk.sync().await;
     desk.ack(&missed).await;
     stack.idle().await;
     assert_eq!(desk.sync().await, Vec::<Value>::new());
     let token = format!("{:064x}", 0xdead);
     let late = Device {
-        user: 4,
+        user: 12,
         id: "desk".to_owned(),
         platform: "ios",
-        package: Some(SCHOOL),
+        package: Some(TEACHER),
         token,
         push_enabled: true,
         is_active: true,
@@ -429,12 +431,12 @@ async fn a_message_goes_to_the_sockets_that_are_meant_and_to_the_phones_of_those
     late.register(&stack).await;
     let found = desk.sync().await;
     let found: BTreeSet<&str> = found.iter().map(|push| push["id"].as_str().unwrap()).collect();
-    let of_phone: BTreeSet<&str> = of_device(4, "phone").into_iter().map(String::as_str).collect();
+    let of_phone: BTreeSet<&str> = of_device(12, "phone").into_iter().map(String::as_str).collect();
     let had: BTreeSet<&str> = missed.iter().map(|push| push["id"].as_str().unwrap()).collect();
     assert_eq!(found, of_phone.difference(&had).copied().collect());
     assert!(!found.is_empty());
     // And its socket is a phone's from now on.
-    let mut request = Asked { package: Some(SCHOOL), ..none }.request(99);
+    let mut request = Asked { package: Some(TEACHER), ..none }.request(99);
     request["fromuserid"] = "school".into();
     request["message"] = json!({"objectName": "RC:TxtMsg", "content": r#"{"content":"hi"}"#});
     let id = push(&stack, &request).await.unwrap();
