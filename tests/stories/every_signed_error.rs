@@ -121,7 +121,7 @@ fn refused() -> Vec<Row> {
             Row(path, push("notification.title", json!("中".repeat(51))), 1005),
             Row(path, push("notification.ios", json!({"badge": 10_000})), 1002),
             Row(path, push("notification.ios", json!({"interruption-level": "loud"})), 1002),
-            Row(path, push("notification.android", json!([])), 1002),
+            Row(path, push("notification.android", json!([1])), 1002),
         ]);
     }
     rows.extend([
