@@ -9,7 +9,7 @@ use super::form::Form;
 use super::names::{tag, user, users};
 use super::{Code, Error, Reply};
 use crate::dialect::field::Field;
-use crate::domain::{Edit, Tag, UserId};
+use crate::domain::{Edit, Tag, UserId, limits};
 
 /// Users whose tags one call may replace.
 const SET_USERS: usize = 1_000;
@@ -17,6 +17,8 @@ const SET_USERS: usize = 1_000;
 const GET_USERS: usize = 50;
 /// Tags of a user.
 const TAGS: usize = 20;
+// They come in place of all that a user has, so that no user is too full for them, and no call done in part.
+const _: () = assert!(TAGS <= limits::TAGS_PER_USER);
 
 /// A change of tags: each of the users has these, and no others, afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
