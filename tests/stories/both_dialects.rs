@@ -262,6 +262,24 @@ async fn quiet_hours_hold_back_what_vendors_would_show() {
     reached(stack, &["anne", "ben", "ben", "carl", "carl"]).await;
 }
 
+#[tokio::test]
+async fn the_stack_hands_out_headers_that_sign_a_call() {
+    let stack = &a_stack().await;
+    let http = reqwest::Client::new();
+    let url = format!("{}/_local/signature", stack.base());
+    let headers = http.get(&url).send().await.unwrap().text().await.unwrap();
+    let names: Vec<&str> = headers.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+    assert_eq!(names, ["App-Key", "Nonce", "Timestamp", "Signature"]);
+    let call = http.post(format!("{}{GET_TAGS}", stack.base())).body("userIds=anne");
+    let call = headers
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .fold(call, |call, (name, value)| call.header(name, value));
+    let answer: Value = call.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer, json!({"code": 200, "result": {"anne": []}}));
+    assert_eq!(http.get(format!("{url}?app_key=nobody")).send().await.unwrap().status(), 404);
+}
+
 async fn succeeds(stack: &Stack, path: &str, body: &Value) {
     let answer = stack.signed_json(path, body).await;
     assert_eq!(answer, (200, json!({"code": 200})), "{path}");
