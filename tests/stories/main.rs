@@ -22,6 +22,7 @@ mod quota;
 mod requests_as_they_come;
 mod rongcloud_push;
 mod seed_page;
+mod signed_calls;
 mod sockets;
 mod start_and_stop;
 mod timpush;

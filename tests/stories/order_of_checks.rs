@@ -164,7 +164,7 @@ async fn follow(stack: &Stack, call: &str, walk: Vec<Step>) {
 }
 
 /// All that is stored, but for the counters of calls and of wrong UserSigs.
-async fn stored(stack: &Stack) -> BTreeSet<String> {
+pub async fn stored(stack: &Stack) -> BTreeSet<String> {
     let (client, tables) = stack.store().await;
     let mut items = BTreeSet::new();
     for table in [tables.audience, tables.pushes] {
