@@ -94,7 +94,7 @@ async fn every_right_notification_is_accepted() {
         assert!(answer.body.is_empty(), "{what}");
         assert_eq!(answer.headers["apns-id"], "123E4567-E89B-12D3-A456-4266554400A0", "{what}");
     }
-    assert_eq!(sandbox.get("/deliveries/count?channel=apns").await, json!({"accepted": 9, "refused": 0}));
+    assert_eq!(sandbox.get("/deliveries/count?channel=apns").await, json!({"accepted": 10, "refused": 0}));
 }
 
 #[tokio::test]
