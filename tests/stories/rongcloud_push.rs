@@ -93,7 +93,7 @@ async fn the_request_of_the_page_reaches_every_device_of_its_platforms() {
     assert_eq!(answer, json!({"code": 200, "id": id(&answer, "id")}));
     stack.idle().await;
     assert_eq!((stack.delivered("apns").await, stack.delivered("fcm").await), (vec![token(1)], vec![fcm("ben")]));
-    assert_eq!(stack.deliveries("apns").await[0]["payload"]["aps"]["alert"]["body"], "override alert");
+    assert_eq!(stack.deliveries("apns").await[0]["request"]["body"]["aps"]["alert"]["body"], "override alert");
     assert_eq!(socket.hear_within(Duration::from_millis(200)).await, None);
     let account = stack.account(&id(&answer, "id")).await;
     let all: u32 = account.values().map(|account| account.targeted).sum();
@@ -347,6 +347,8 @@ async fn a_message_that_is_withdrawn_before_it_is_sent_is_not_sent() {
     good_form(&stack, "/message/broadcast/recall.json", &recall(&id(&sent, "messageUID"))).await;
     let revoke = socket.hear().await;
     assert_eq!((&revoke["type"], &revoke["id"]), (&json!("revoke"), &sent["messageUID"]));
+    stack.idle().await;
+    stack.advance(61).await;
     stack.idle().await;
     assert_eq!(stack.delivered("fcm").await, [""; 0]);
     assert_eq!(socket.hear_within(Duration::from_millis(200)).await, None);
