@@ -15,7 +15,6 @@ mod trouble;
 use ::http::{Response, StatusCode};
 use fanfare::channel::ws::{self, Sockets};
 use fanfare::dialect;
-use fanfare::dialect::tencent::{Code, Error, Reply};
 use fanfare::gate::Gate;
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::http::{self, Request};
@@ -77,9 +76,7 @@ impl Audience {
             Route::Tencent(command) => Box::pin(self.tencent(command, request)).await.into_http(),
             Route::Rongcloud(command) => Box::pin(self.rongcloud(command, request)).await.into_http(),
             Route::Devices(call) => Box::pin(self.devices(call, request)).await,
-            Route::WrongMethod => rongcloud::wrong_method(&request.path).into_http(),
-            Route::Unknown if request.path.starts_with("/v4/") => unknown().into_http(),
-            Route::Unknown => rongcloud::unknown(&request.path).into_http(),
+            Route::Unknown => dialect::unknown(&request.method, &request.path),
         }
     }
 }
@@ -94,8 +91,4 @@ fn troubled(trouble: http::Trouble, path: &str) -> Response<String> {
         http::Trouble::TooSlow => dialect::too_slow(path),
         http::Trouble::Panicked => dialect::failed(path),
     }
-}
-
-fn unknown() -> Reply {
-    Error::new(Code::UnknownResource, "there is no such call, or not with this method: check the URL").into()
 }

@@ -57,13 +57,13 @@ impl Audience {
                 }
                 Ok(Reply::ok())
             }
-            // The router leaves these to the function that takes pushes.
+            // Left to the function that takes pushes: no route leads here.
             Call::Push
             | Call::PushUser
             | Call::PushCustom
             | Call::Broadcast
             | Call::OnlineBroadcast
-            | Call::RecallBroadcast => Ok(unknown(&request.path)),
+            | Call::RecallBroadcast => Err(Error::new(Code::NotFound, "this is not called here").into()),
         }
     }
 
@@ -105,16 +105,6 @@ impl Audience {
     async fn known(&self, app: &AppId, id: &UserId) -> Result<Option<User>, StoreError> {
         Ok(self.users.get(app, std::slice::from_ref(id)).await?.remove(id))
     }
-}
-
-/// The answer where there is no such call.
-pub(crate) fn unknown(path: &str) -> Reply {
-    Reply::failed(path, &Error::new(Code::NotFound, "there is no such path: check the URL"))
-}
-
-/// The answer to a call with another method than the contract's.
-pub(crate) fn wrong_method(path: &str) -> Reply {
-    Reply::failed(path, &Error::new(Code::MethodNotAllowed, "the path is called with POST"))
 }
 
 /// The answer about a user who was deleted, where the app's settings have those stay away for some days.

@@ -12,8 +12,6 @@ pub(crate) enum Route<'a> {
     Rongcloud(&'static rongcloud::Command),
     /// One about the caller's own devices.
     Devices(DeviceCall<'a>),
-    /// One of RongCloud's contract, but for the method.
-    WrongMethod,
     /// None of ours.
     Unknown,
 }
@@ -53,8 +51,7 @@ impl<'a> Route<'a> {
     fn rongcloud(method: &Method, path: &str) -> Self {
         match rongcloud::Command::of(path).filter(|command| command.call.is_about_users()) {
             Some(command) if method == Method::POST => Self::Rongcloud(command),
-            Some(_) => Self::WrongMethod,
-            None => Self::Unknown,
+            _ => Self::Unknown,
         }
     }
 }
@@ -91,7 +88,7 @@ mod tests {
             assert_eq!(of(Method::POST, &format!("{}/", command.path)), None);
             assert_eq!(of(Method::GET, command.path), None);
         }
-        assert_eq!(Route::of(&Method::GET, "/user/tag/set.json"), Route::WrongMethod);
+        assert_eq!(Route::of(&Method::GET, "/user/tag/set.json"), Route::Unknown);
         assert_eq!(Route::of(&Method::GET, "/user/tags/set.json"), Route::Unknown);
     }
 

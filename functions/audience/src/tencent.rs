@@ -1,7 +1,7 @@
 //! The calls of Tencent's contract: decoded, done with one verb, answered.
 
 use fanfare::channel::ws::CloseError;
-use fanfare::dialect::tencent::{Call, Command, Error, Reply, accounts, audience, online};
+use fanfare::dialect::tencent::{Call, Code, Command, Error, Reply, accounts, audience, online};
 use fanfare::domain::{App, UserId};
 use fanfare::gate::Refused;
 use fanfare::runtime::http::Request;
@@ -116,8 +116,10 @@ impl Audience {
                 let presences = self.presences(&tenant, &question.ids()).await?;
                 question.answer(&presences)
             }
-            // The router leaves these to the function that takes pushes.
-            Call::ImPush | Call::Push | Call::Batch => return Ok(crate::unknown()),
+            // Left to the function that takes pushes: no route leads here.
+            Call::ImPush | Call::Push | Call::Batch => {
+                return Err(Error::new(Code::UnknownResource, "this is not called here").into());
+            }
         })
     }
 
