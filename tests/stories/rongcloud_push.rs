@@ -72,7 +72,7 @@ fn body(text: &str) -> Value {
 
 const PLAIN: [(&str, &str); 3] = [("fromUserId", "u0"), ("objectName", "app:note"), ("content", "hello")];
 
-fn recall<'a>(message: &'a str) -> [(&'static str, &'a str); 2] {
+fn recall(message: &str) -> [(&'static str, &str); 2] {
     [("fromUserId", "u0"), ("messageUID", message)]
 }
 
