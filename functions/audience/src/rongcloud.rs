@@ -3,10 +3,12 @@
 //! Its users are those of the app's backend, which need not have been seen here: whoever is given tags, a token or quiet
 //! hours is there afterwards. Questions about those who are not find nothing.
 
+use std::time::Duration;
+
 use fanfare::dialect::rongcloud::signature::unknown_app;
 use fanfare::dialect::rongcloud::{Call, Code, Command, Error, QuietRequest, Reply, TagsRequest, TokenRequest};
 use fanfare::dialect::rongcloud::{quiet, tags, token};
-use fanfare::domain::{App, AppId, Edit, EditError, User, UserId};
+use fanfare::domain::{App, AppId, Edit, EditError, Timestamp, User, UserId};
 use fanfare::gate::Refused;
 use fanfare::runtime::http::Request;
 use fanfare::store::StoreError;
@@ -85,9 +87,12 @@ impl Audience {
         if !self.users.import(&app.id, &[user], &self.admission(app)).await?.is_empty() {
             return Err(barred(&request.user).into());
         }
-        // Who was kicked a moment ago is let in again by a token that says it was made after that.
+        // Who was kicked in this second is let in again by a token that says it was made in the next. It is handed out no
+        // sooner, or a verdict that comes before then would not make it void.
         let standing = self.standing.get(&app.id, &request.user).await?;
-        let issued_at = standing.first_valid(self.clock.now());
+        let now = self.clock.now();
+        let issued_at = standing.first_valid(now);
+        tokio::time::sleep(wait(issued_at, now)).await;
         let rongcloud = app.rongcloud.as_ref().ok_or_else(unknown_app)?;
         Ok(request.granted(&token::sign(rongcloud, &request.user, issued_at)))
     }
@@ -107,7 +112,25 @@ impl Audience {
     }
 }
 
+/// How long a token waits until it is good: to the end of a second, and no more than a second longer for clocks that differ.
+fn wait(issued_at: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_millis(issued_at.millis_since(now).clamp(0, 2_000).unsigned_abs())
+}
+
 /// The answer about a user who was deleted, where the app's settings have those stay away for some days.
 fn barred(user: &UserId) -> Error {
     Error::new(Code::Parameter, format!("the user {user} was deleted, and may not come back yet"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_waits_to_the_end_of_the_second_of_a_verdict_and_not_for_a_clock_that_is_far_ahead() {
+        let now = Timestamp::from_millis(1_700_000_000_400);
+        for (issued_at, millis) in [(now, 0), (now.plus_millis(600), 600), (now.plus_secs(60), 2_000)] {
+            assert_eq!(wait(issued_at, now), Duration::from_millis(millis));
+        }
+    }
 }
