@@ -251,3 +251,115 @@ fn internal(failure: StoreError) -> Error {
     log(&failure);
     Error::new(Code::Internal, "internal error: try again")
 }
+
+#[cfg(test)]
+mod tests {
+    use fanfare::domain::Ordinal;
+    use http::{HeaderMap, Method};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn an_app() -> App {
+        serde_json::from_value(json!({"id": "app"})).unwrap()
+    }
+
+    fn a_message(content: &str) -> SystemMessage {
+        let body = json!({"objectName": "app:x", "content": content});
+        SystemMessage { sender: UserId::try_from("u0").unwrap(), body }
+    }
+
+    /// A push as it is accepted at `NOW`.
+    fn accepted(draft: &Draft<'_>, audience: Audience) -> Push {
+        let request = Request {
+            method: Method::POST,
+            path: "/push.json".to_owned(),
+            query: String::new(),
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            source: None,
+        };
+        let command = Command::of(&request.path).unwrap();
+        let asked = Asked { app: &an_app(), command, request: &request, now: NOW };
+        draft.push(&asked, draft.is_kept().then_some(Seq(u64::MAX)), audience, u32::MAX)
+    }
+
+    fn draft<'a>(message: Option<&'a SystemMessage>, notification: Option<&'a Notification>) -> Draft<'a> {
+        Draft {
+            id: PushId::from_u128(u128::MAX),
+            devices: DeviceFilter::default(),
+            message,
+            recallable: true,
+            notification,
+            lifetime_secs: 604_800,
+        }
+    }
+
+    #[test]
+    fn only_a_message_that_has_a_lifetime_is_kept() {
+        let message = a_message("hi");
+        assert!(draft(Some(&message), None).is_kept());
+        assert!(!draft(None, None).is_kept());
+        assert!(!Draft { lifetime_secs: 0, ..draft(Some(&message), None) }.is_kept());
+        assert!(accepted(&draft(Some(&message), None), Audience::Everyone).kept().is_some());
+    }
+
+    #[test]
+    fn a_withdrawal_ends_when_what_it_withdraws_would_have_and_goes_to_the_same() {
+        let message = a_message("hi");
+        let named = Audience::Users(vec![Ordinal(3)]);
+        let original = accepted(&draft(Some(&message), None), named.clone());
+        let form = format!("fromUserId=u0&messageUID={}&isDelete=1", original.id);
+        let wanted = Recall::parse(form.as_bytes()).unwrap();
+        for (later_millis, lifetime_secs) in
+            [(0, 604_800), (1, 604_800), (999, 604_800), (1_000, 604_799), (604_799_999, 1), (700_000_000, 0)]
+        {
+            let now = NOW.plus_millis(later_millis);
+            let push = withdrawal(&original, &wanted, PushId::from_u128(1), Some(Seq(2)), now);
+            assert_eq!(push.lifetime_secs, lifetime_secs, "{later_millis}");
+            assert_eq!((&push.audience, push.population, push.revokes), (&named, u32::MAX, Some(original.id)));
+            assert_eq!((push.notification, push.message.unwrap().recallable), (None, false));
+        }
+    }
+
+    #[test]
+    fn a_message_is_measured_as_the_frame_that_it_becomes() {
+        let fits = |content: &str| fits_a_frame(&accepted(&draft(Some(&a_message(content)), None), Audience::Everyone));
+        let around = ws::frame(&accepted(&draft(Some(&a_message("")), None), Audience::Everyone)).len();
+        let room = limits::FRAME_BYTES - around;
+        assert_eq!(fits(&"x".repeat(room)), Ok(()));
+        // Escaped in JSON, a quotation mark is two bytes.
+        assert_eq!(fits(&"\"".repeat(room / 2)), Ok(()));
+        for content in ["x".repeat(room + 1), "\"".repeat(room / 2 + 1)] {
+            assert_eq!(fits(&content).unwrap_err().code, Code::TooLong);
+        }
+        assert_eq!(fits_a_frame(&accepted(&draft(None, None), Audience::Everyone)), Ok(()));
+    }
+
+    /// Largest item of DynamoDB, in bytes (DynamoDB service quotas: 400 KB).
+    const ITEM_BYTES: usize = 400 * 1_024;
+
+    #[test]
+    fn the_fullest_push_fits_an_item_of_the_database() {
+        // Quotation marks are escaped, so they are stored as two bytes.
+        let tags = || -> Value { (0..20).map(|n| format!("{n:02}{}", "\"".repeat(38))).collect() };
+        let items: Value = (0..20).map(|_| json!({"tags": tags(), "isNot": true, "tagsOperator": "AND"})).collect();
+        let notification = json!({"title": "\"".repeat(50), "alert": "\"".repeat(9_000),
+            "ios": {"extras": {"a": "\"".repeat(500)}}, "android": {"extras": {"a": "\"".repeat(500)}}});
+        let audience = json!({"tagItems": items, "packageName": "\"".repeat(128)});
+        let request = json!({"platform": ["ios", "android"], "audience": audience, "notification": notification});
+        let wanted = PushRequest::custom(request.to_string().as_bytes()).unwrap();
+        let Users::Matching(condition) = wanted.receivers.users else { unreachable!("it has tags") };
+        let message = a_message(&"\"".repeat(16_000));
+        let devices = wanted.receivers.devices;
+        for audience in [Audience::Matching(condition), Audience::Users(vec![Ordinal(u32::MAX); 1_000])] {
+            let draft = Draft { devices: devices.clone(), ..draft(Some(&message), wanted.notification.as_ref()) };
+            let push = accepted(&draft, audience);
+            assert_eq!(fits_a_frame(&push), Ok(()));
+            let stored = serde_json::to_string(&push).unwrap().len();
+            assert!(stored > 40_000 && stored < ITEM_BYTES / 2, "{stored}");
+        }
+    }
+}
