@@ -85,9 +85,8 @@ impl Route {
         if let Some(command) = tx::Command::of(path).filter(|command| command.call.is_push()) {
             return Self::Tencent(command);
         }
-        rong::Command::of(path)
-            .filter(|command| rongcloud::is_ours(command.call))
-            .map_or(Self::Unknown, Self::Rongcloud)
+        let about_pushes = |command: &&rong::Command| !command.call.is_about_users();
+        rong::Command::of(path).filter(about_pushes).map_or(Self::Unknown, Self::Rongcloud)
     }
 }
 

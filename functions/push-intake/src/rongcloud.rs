@@ -16,19 +16,6 @@ use fanfare::store::{Intake, Number, Refusal, Repeated, StoreError};
 use crate::accept::{Told, ordinals};
 use crate::{PushIntake, log};
 
-/// Whether a call is answered here: those that push, and those that withdraw what was pushed.
-pub(crate) const fn is_ours(call: Call) -> bool {
-    matches!(
-        call,
-        Call::Push
-            | Call::PushUser
-            | Call::PushCustom
-            | Call::Broadcast
-            | Call::OnlineBroadcast
-            | Call::RecallBroadcast
-    )
-}
-
 impl PushIntake {
     /// Answers a call.
     pub(crate) async fn rongcloud(&self, command: &Command, request: &Request) -> Reply {
