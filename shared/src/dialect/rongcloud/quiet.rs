@@ -15,7 +15,7 @@ const MINUTES: u16 = 1_439;
 pub struct QuietRequest {
     /// Whose they are.
     pub user: UserId,
-    /// The new ones, in place of the old; `None`, a `period` of 0, if there are to be none.
+    /// The new ones, in place of the old; `None`, a `period` or a `level` of 0, if there are to be none.
     pub hours: Option<QuietHours>,
 }
 
@@ -33,12 +33,15 @@ impl QuietRequest {
         let start_secs = start.ok_or_else(|| fault("startTime must be HH:MM:SS, 00:00:00 to 23:59:59"))?;
         let minutes = form.required("period")?.parse().ok().filter(|minutes| *minutes <= MINUTES);
         let minutes = minutes.ok_or_else(|| fault("period must be 0 to 1439 minutes"))?;
-        let level = match form.required("level")? {
-            "1" => QuietLevel::AllButMentions,
-            "5" => QuietLevel::All,
-            _ => return Err(fault("level must be 1 or 5")),
+        // Absent it is 1, and 0 is what an answer says where there are none (RongCloud's SDK for Go, `UserBlockPushPeriodSet`).
+        let level = match form.get("level") {
+            None | Some("1") => Some(QuietLevel::AllButMentions),
+            Some("5") => Some(QuietLevel::All),
+            Some("0") => None,
+            Some(_) => return Err(fault("level must be 0, 1 or 5")),
         };
-        Ok(Self { user, hours: (minutes > 0).then_some(QuietHours { start_secs, minutes, level }) })
+        let hours = level.filter(|_| minutes > 0).map(|level| QuietHours { start_secs, minutes, level });
+        Ok(Self { user, hours })
     }
 }
 
@@ -96,6 +99,12 @@ mod tests {
         assert_eq!((request.user.as_str(), request.hours), ("userId", Some(hours)));
         let data = json!({"startTime": "23:59:59", "period": 120, "unPushLevel": 1});
         assert_eq!(found(request.hours).to_json(), json!({"code": 200, "data": data}));
+        let unsaid = QuietRequest::set(b"userId=userId&startTime=23:59:59&period=120").unwrap();
+        assert_eq!(unsaid.hours, Some(hours));
+        for none in ["period=120&level=0", "period=0&level=5", "period=0"] {
+            let request = QuietRequest::set(format!("userId=u&startTime=00:00:00&{none}").as_bytes()).unwrap();
+            assert_eq!(request.hours, None, "{none}");
+        }
         assert_eq!(whose(b"userId=userId").unwrap().as_str(), "userId");
         let data = json!({"startTime": "", "period": 0, "unPushLevel": 0});
         assert_eq!(found(None).to_json(), json!({"code": 200, "data": data}));
@@ -120,8 +129,7 @@ mod tests {
             ("userId=u&startTime=00:00:00&period=1440&level=5", 1002, "period must be 0 to 1439 minutes"),
             ("userId=u&startTime=00:00:00&period=-1&level=5", 1002, "period must be 0 to 1439 minutes"),
             ("userId=u&startTime=00:00:00&period=99999&level=5", 1002, "period must be 0 to 1439 minutes"),
-            ("userId=u&startTime=00:00:00&period=1", 1002, "level is missing"),
-            ("userId=u&startTime=00:00:00&period=1&level=2", 1002, "level must be 1 or 5"),
+            ("userId=u&startTime=00:00:00&period=1&level=2", 1002, "level must be 0, 1 or 5"),
         ] {
             let error = QuietRequest::set(form.as_bytes()).unwrap_err();
             assert_eq!((error.code.number(), error.info.as_str()), (code, info), "{form}");
