@@ -115,7 +115,7 @@ fn refused() -> Vec<Row> {
             Row(path, push("audience.is_to_all", json!("true")), 1002),
             Row(path, push("audience.tag", json!("gold")), 1002),
             Row(path, push("audience.tag", many(21)), 1002),
-            Row(path, push("audience.tag_or", json!(["x".repeat(41)])), 1005),
+            Row(path, push("audience.tag_or", json!(["x".repeat(51)])), 1005),
             Row(path, push("notification", Value::Null), 1002),
             Row(path, push("notification.alert", Value::Null), 1002),
             Row(path, push("notification.title", json!("中".repeat(51))), 1005),

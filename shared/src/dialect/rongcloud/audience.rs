@@ -220,7 +220,7 @@ mod tests {
             (json!(["ios"]), json!({"tag_or": many(21)}), 1002),
             (json!(["ios"]), json!({"tag": "a"}), 1002),
             (json!(["ios"]), json!({"tag": [""]}), 1002),
-            (json!(["ios"]), json!({"tag": ["é".repeat(20) + "x"]}), 1005),
+            (json!(["ios"]), json!({"tag": ["é".repeat(25) + "x"]}), 1005),
             (json!(["ios"]), json!({"packageName": 5}), 1002),
             (json!(["ios"]), json!({"packageName": "x".repeat(129)}), 1005),
             (json!([]), json!({"is_to_all": true}), 1002),

@@ -138,7 +138,7 @@ mod tests {
             (json!([{"tags": []}]), 1002, "tagItems[0] needs tags"),
             (json!([{"tags": [5]}]), 1002, "tagItems[0].tags[0] must be a string"),
             (json!([{"tags": many(21)}]), 1002, "tagItems[0].tags must not have more than 20 elements"),
-            (json!([{"tags": ["x".repeat(41)]}]), 1005, "tagItems[0].tags[0] must not be longer than 40 bytes"),
+            (json!([{"tags": ["x".repeat(51)]}]), 1005, "tagItems[0].tags[0] must not be longer than 50 bytes"),
             (json!([{"tags": ["a"], "isNot": 1}]), 1002, "tagItems[0].isNot must be true or false"),
             (json!([{"tags": ["a"], "tagsOperator": "XOR"}]), 1002, "tagItems[0].tagsOperator must be AND or OR"),
             (json!([{"tags": ["a"], "itemsOperator": 1}]), 1002, "tagItems[0].itemsOperator must be a string"),

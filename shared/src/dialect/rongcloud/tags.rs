@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::body::{self, text, texts};
 use super::form::Form;
-use super::names::{tag, user, users};
+use super::names::{new_tag, user, users};
 use super::{Code, Error, Reply};
 use crate::dialect::field::Field;
 use crate::domain::{Edit, Tag, UserId, limits};
@@ -67,7 +67,7 @@ fn edit(request: &Field<'_>) -> Result<Edit, Error> {
         Some(_) => return Err(Error::new(Code::Parameter, "tags must be an array")),
     }
     let tags = texts(request, "tags", TAGS)?;
-    let tags = tags.iter().map(|(field, text)| tag(&field.path, text)).collect::<Result<_, Error>>()?;
+    let tags = tags.iter().map(|(field, text)| new_tag(&field.path, text)).collect::<Result<_, Error>>()?;
     Ok(Edit::ReplaceTags(tags))
 }
 
