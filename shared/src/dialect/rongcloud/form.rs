@@ -1,5 +1,7 @@
 //! Bodies that are forms: most of the contract's.
 
+use percent_encoding::percent_decode;
+
 use super::{Code, Error};
 use crate::domain::limits;
 
@@ -11,17 +13,21 @@ use crate::domain::limits;
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Reads a body. Bytes that are no text are replaced, not refused: the fields' own rules come later.
+    /// Reads a body.
     ///
     /// # Errors
     ///
-    /// 1003 when there is none, 1005 when it is longer than is read.
+    /// 1003 when there is none, 1005 when it is longer than is read, 1002 when some of it is no UTF-8: a reader of forms
+    /// replaces what it cannot read, and two users whose ids are in another encoding would be one.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.is_empty() {
             return Err(Error::new(Code::NoBody, "there is no body"));
         }
         if bytes.len() > limits::REQUEST_BYTES {
             return Err(Error::new(Code::TooLong, format!("the body is longer than {} bytes", limits::REQUEST_BYTES)));
+        }
+        if percent_decode(bytes).decode_utf8().is_err() {
+            return Err(Error::new(Code::Parameter, "the body must be UTF-8, escaped or not"));
         }
         let fields = form_urlencoded::parse(bytes);
         Ok(Self(fields.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()))
@@ -58,7 +64,7 @@ impl Form {
     ///
     /// 1002 when it is another.
     pub fn flag(&self, name: &str) -> Result<bool, Error> {
-        match self.get(name) {
+        match self.get(name).map(str::to_ascii_lowercase).as_deref() {
             None | Some("0" | "false") => Ok(false),
             Some("1" | "true") => Ok(true),
             Some(_) => Err(Error::new(Code::Parameter, format!("{name} must be 0 or 1"))),
@@ -91,7 +97,7 @@ mod tests {
 
     #[test]
     fn flags_are_zero_or_one() {
-        let form = form("yes=1&no=0&odd=2");
+        let form = form("yes=1&no=False&odd=2");
         assert_eq!((form.flag("yes"), form.flag("no"), form.flag("absent")), (Ok(true), Ok(false), Ok(false)));
         assert_eq!(form.flag("odd").unwrap_err().code, Code::Parameter);
     }
@@ -100,6 +106,9 @@ mod tests {
     fn no_body_and_one_too_long_have_their_codes() {
         assert_eq!(Form::parse(b"").unwrap_err().code, Code::NoBody);
         assert_eq!(Form::parse(&vec![b'a'; limits::REQUEST_BYTES + 1]).unwrap_err().code, Code::TooLong);
-        assert!(Form::parse(b"\xff=%zz&&=").is_ok());
+        assert!(Form::parse(b"\xc3\xa9=%zz&&=%C3%A9").is_ok());
+        for foreign in [&b"a=\xff"[..], b"a=%ff", b"a=%C4%E3", b"%fe=a", b"a=\xc3&b=%A9"] {
+            assert_eq!(Form::parse(foreign).unwrap_err().code, Code::Parameter);
+        }
     }
 }

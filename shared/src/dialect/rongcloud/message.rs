@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::body::text;
@@ -83,12 +84,13 @@ fn body(place: &str, name: &str, content: &str, stays: bool) -> Result<Value, Er
     Ok(body)
 }
 
-/// The SDK for Python escapes the content as if it went into a URL. What is an object only when that is undone was
-/// escaped; anything else is left as it is.
+/// The SDK for Python writes the content as JSON and escapes it as if it went into a URL. What is an object, a list or a
+/// string only when that is undone was escaped; anything else is left as it is.
 fn unescaped(content: &str) -> Cow<'_, str> {
     if content.starts_with('%')
         && let Ok(plain) = percent_decode_str(content).decode_utf8()
-        && is_object(&plain)
+        && plain.starts_with(['{', '[', '"'])
+        && serde_json::from_str::<IgnoredAny>(&plain).is_ok()
     {
         return plain;
     }
