@@ -34,8 +34,8 @@ struct Payload<'a> {
     extras: BTreeMap<&'a str, &'a Value>,
 }
 
-/// Names beside `aps` that are not the caller's to use.
-const TAKEN: [&str; 5] = ["aps", "ext", "push_id", "image", "badge_add"];
+/// Names beside `aps` that are ours, each where the push has it.
+const OURS: [&str; 3] = ["ext", "image", "badge_add"];
 
 #[derive(Serialize, Default)]
 #[serde(rename_all = "kebab-case")]
@@ -77,7 +77,12 @@ pub(super) fn body(push: &Push, wording: Wording) -> Result<Bytes, Error> {
         None if ios.wake.is_some() => Aps { content_available: Some(1), ..Aps::default() },
         None => return Err(Error::NoNotification),
     };
-    let extras = ios.extras.iter().filter(|(name, _)| !TAKEN.contains(&name.as_str()));
+    let is_taken = [notification.ext.is_some(), ios.image.is_some(), matches!(ios.badge, Some(Badge::Add(_)))];
+    let is_free = |name: &str| match OURS.iter().position(|ours| *ours == name) {
+        Some(place) => !is_taken[place],
+        None => !["aps", "push_id"].contains(&name),
+    };
+    let extras = ios.extras.iter().filter(|(name, _)| is_free(name));
     let payload = Payload {
         aps,
         ext: notification.ext.as_deref(),
@@ -267,12 +272,20 @@ mod tests {
     #[test]
     fn the_callers_data_takes_no_name_of_ours() {
         let mut push = a_rich_push();
-        let extras = &mut push.notification.as_mut().unwrap().ios.extras;
-        for name in TAKEN {
-            extras.insert(name.to_owned(), "theirs".into());
+        let notification = push.notification.as_mut().unwrap();
+        notification.ios.badge = Some(Badge::Add(1));
+        for name in OURS.iter().chain(&["aps", "push_id"]) {
+            notification.ios.extras.insert((*name).to_owned(), "theirs".into());
         }
         let text = String::from_utf8(body(&push, PLAIN).unwrap().to_vec()).unwrap();
         assert!(!text.contains("theirs"), "{text}");
+
+        // What the push has not is theirs to use.
+        let notification = push.notification.as_mut().unwrap();
+        notification.ext = None;
+        (notification.ios.image, notification.ios.badge) = (None, Some(Badge::Set(1)));
+        let body = json(&body(&push, PLAIN).unwrap());
+        assert!(OURS.iter().all(|name| body[*name] == "theirs"), "{body}");
     }
 
     proptest::proptest! {

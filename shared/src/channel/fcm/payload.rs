@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::notification::{Android as Settings, Badge, Priority};
-use crate::domain::{Channel, DeviceToken, Push, Wording};
+use crate::domain::{Channel, DeviceToken, Notification, Push, Wording};
 
 use super::Error;
 
@@ -100,7 +100,7 @@ impl<'a> Payload<'a> {
             data: Data {
                 ext: notification.ext.as_deref(),
                 push_id: push.id.to_string(),
-                extras: settings.extras.iter().filter(|(name, _)| is_free(name)).map(as_text).collect(),
+                extras: settings.extras.iter().filter(|(name, _)| is_free(name, notification)).map(as_text).collect(),
             },
         };
         let size = serde_json::to_vec(&content).map_err(|_| Error::NoNotification)?.len();
@@ -158,9 +158,11 @@ fn resource(sound: &str) -> Option<&str> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// Whether a name of the caller's data is neither ours nor Google's: with one of those, FCM refuses the message.
-fn is_free(name: &str) -> bool {
-    let reserved = ["ext", "push_id", "from", "message_type"].contains(&name);
+/// Whether a name of the caller's data is neither one that the push has already nor Google's: with one of those, FCM refuses
+/// the message.
+fn is_free(name: &str, notification: &Notification) -> bool {
+    let is_taken = name == "ext" && notification.ext.is_some();
+    let reserved = is_taken || ["push_id", "from", "message_type"].contains(&name);
     !reserved && !["google.", "gcm.notification."].iter().any(|prefix| name.starts_with(prefix))
 }
 
