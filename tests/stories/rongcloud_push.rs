@@ -130,6 +130,9 @@ async fn what_the_sdks_send_is_accepted_as_it_is() {
         ("/push/custom.json", fixture!("go_push_custom.json"), JSON, &["id"]),
         // The SDK for PHP calls it with two slashes.
         ("//push/user.json", fixture!("go_push_user.json"), JSON, &["id"]),
+        // And every SDK, whose host ends in a slash, calls everything so.
+        ("//user/tag/set.json", r#"{"userId":"u1","tags":["x"]}"#, JSON, &[]),
+        ("//message/online/broadcast.json", fixture!("python_broadcast.form"), FORM, &["messageUID"]),
         ("/message/broadcast.json", fixture!("python_broadcast.form"), FORM, &["messageUID"]),
         ("/message/online/broadcast.json", fixture!("python_broadcast.form"), FORM, &["messageUID"]),
     ] {

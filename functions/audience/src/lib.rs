@@ -28,7 +28,7 @@ use serde_json::json;
 
 /// Answers calls.
 #[derive(Clone)]
-struct Audience {
+pub struct Audience {
     clock: Clock,
     connections: ConnectionStore,
     contacts: ContactStore,
@@ -52,7 +52,12 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
 }
 
 impl Audience {
-    async fn new(lookup: &impl Lookup) -> Result<Self, ConfigError> {
+    /// With the settings that the function needs.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is missing.
+    pub async fn new(lookup: &impl Lookup) -> Result<Self, ConfigError> {
         let tables = Tables::from_lookup(lookup)?;
         let config = aws::config().await;
         let client = store::Client::new(&config);
@@ -71,7 +76,8 @@ impl Audience {
         })
     }
 
-    async fn handle(&self, request: &Request) -> Response<String> {
+    /// The answer to a call.
+    pub async fn handle(&self, request: &Request) -> Response<String> {
         match Route::of(&request.method, &request.path) {
             Route::Tencent(command) => Box::pin(self.tencent(command, request)).await.into_http(),
             Route::Rongcloud(command) => Box::pin(self.rongcloud(command, request)).await.into_http(),

@@ -2,6 +2,9 @@
 //!
 //! Authenticates, validates, spends quota and records the push in one transaction, and only then answers 200. The
 //! queue message that starts the fan-out comes after it; should it never come, `campaign` finds the push due.
+//!
+//! Every path that no route takes leads here too. Among them are those of RongCloud's contract with a slash too many, which
+//! its SDKs call when their host ends in one: what they ask about users, the other function's code answers here.
 
 mod accept;
 mod rongcloud;
@@ -16,10 +19,12 @@ use fanfare::runtime::http::{self, Request, Trouble};
 use fanfare::runtime::telemetry::{self, chain};
 use fanfare::runtime::{Clock, aws};
 use fanfare::store::{self, AppStore, IntakeStore, PushStore, StoreError, UserStore};
+use fanfare_audience::Audience;
 use tracing::error;
 
 #[derive(Clone)]
 struct PushIntake {
+    audience: Audience,
     clock: Clock,
     gate: Gate,
     intake: IntakeStore,
@@ -48,6 +53,7 @@ impl PushIntake {
         let clock = Clock::from_lookup(lookup);
         let apps = AppStore::new(client.clone(), tables.apps);
         Ok(Self {
+            audience: Audience::new(lookup).await?,
             gate: Gate::new(apps, client.clone(), &tables.audience, clock.clone()),
             clock,
             intake: IntakeStore::new(client.clone(), &tables.pushes),
@@ -61,6 +67,7 @@ impl PushIntake {
         match Route::of(&request.method, &request.path) {
             Route::Tencent(command) => Box::pin(self.tencent(command, request)).await.into_http(),
             Route::Rongcloud(command) => Box::pin(self.rongcloud(command, request)).await.into_http(),
+            Route::Users => Box::pin(self.audience.handle(request)).await,
             Route::Unknown => dialect::unknown(&request.method, &request.path),
         }
     }
@@ -73,6 +80,8 @@ enum Route {
     Tencent(&'static tx::Command),
     /// One of RongCloud's contract.
     Rongcloud(&'static rong::Command),
+    /// One of RongCloud's contract about users, which no route took.
+    Users,
     /// None of ours.
     Unknown,
 }
@@ -85,8 +94,11 @@ impl Route {
         if let Some(command) = tx::Command::of(path).filter(|command| command.call.is_push()) {
             return Self::Tencent(command);
         }
-        let about_pushes = |command: &&rong::Command| !command.call.is_about_users();
-        rong::Command::of(path).filter(about_pushes).map_or(Self::Unknown, Self::Rongcloud)
+        match rong::Command::of(path) {
+            Some(command) if command.call.is_about_users() => Self::Users,
+            Some(command) => Self::Rongcloud(command),
+            None => Self::Unknown,
+        }
     }
 }
 
@@ -115,7 +127,7 @@ mod tests {
             assert_eq!(Route::of(&Method::GET, &path), Route::Unknown);
         }
         for command in rong::Command::ALL {
-            let expected = if command.path.starts_with("/user/") { Route::Unknown } else { Route::Rongcloud(command) };
+            let expected = if command.path.starts_with("/user/") { Route::Users } else { Route::Rongcloud(command) };
             assert_eq!(Route::of(&Method::POST, command.path), expected);
             assert_eq!(Route::of(&Method::POST, &format!("/{}", command.path)), expected);
             assert_eq!(Route::of(&Method::GET, command.path), Route::Unknown);
