@@ -111,8 +111,8 @@ impl PushIntake {
         self.users.population(&app.id).await.map_err(internal)
     }
 
-    /// Withdraws a message: a push of its own that tells those who have it, to the same users and devices, as long as the
-    /// message would have been kept. Who repeats it is answered the same.
+    /// Withdraws a message: a push of its own that tells those who have it, to the same users, as long as the message
+    /// would have been kept. Who repeats it is answered the same.
     async fn recall(&self, asked: &Asked<'_>, wanted: &Recall) -> Result<Told, Error> {
         let original = self.pushes.get(wanted.message).await.map_err(internal)?;
         let recallable = |push: &Arc<Push>| {
@@ -182,7 +182,9 @@ impl Draft<'_> {
     }
 }
 
-/// The push that withdraws another.
+/// The push that withdraws another. It is for all devices of those users: one that was what the message is for may be
+/// registered as something else by now, or no longer, and has the message all the same. Where it was never shown there
+/// is nothing to take back.
 fn withdrawal(original: &Push, wanted: &Recall, id: PushId, seq: Option<Seq>, now: Timestamp) -> Push {
     // Not shorter by a part of a second than what it withdraws.
     let left_millis = original.expires_at().map_or(0, |end| end.millis_since(now).max(0));
@@ -192,7 +194,7 @@ fn withdrawal(original: &Push, wanted: &Recall, id: PushId, seq: Option<Seq>, no
         seq,
         accepted_at: now,
         audience: original.audience.clone(),
-        devices: original.devices.clone(),
+        devices: DeviceFilter::default(),
         population: original.population,
         message: Some(Message {
             sender: wanted.sender.to_string(),
@@ -241,7 +243,7 @@ fn internal(failure: StoreError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use fanfare::domain::Ordinal;
+    use fanfare::domain::{Ordinal, Platform};
     use http::{HeaderMap, Method};
     use serde_json::{Value, json};
 
@@ -294,10 +296,11 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawal_ends_when_what_it_withdraws_would_have_and_goes_to_the_same() {
+    fn a_withdrawal_ends_when_what_it_withdraws_would_have_and_goes_to_all_devices_of_the_same() {
         let message = a_message("hi");
         let named = Audience::Users(vec![Ordinal(3)]);
-        let original = accepted(&draft(Some(&message), None), named.clone());
+        let devices = DeviceFilter { platforms: [Platform::Ios].into(), package: Some("com.example".to_owned()) };
+        let original = accepted(&Draft { devices, ..draft(Some(&message), None) }, named.clone());
         let form = format!("fromUserId=u0&messageUID={}&isDelete=1", original.id);
         let wanted = Recall::parse(form.as_bytes()).unwrap();
         for (later_millis, lifetime_secs) in
@@ -308,6 +311,7 @@ mod tests {
             assert_eq!(push.lifetime_secs, lifetime_secs, "{later_millis}");
             assert_eq!((&push.audience, push.population, push.revokes), (&named, u32::MAX, Some(original.id)));
             assert_eq!((push.notification, push.message.unwrap().recallable), (None, false));
+            assert!(push.devices.is_open(), "whoever has it is told, whatever it is registered as by now");
         }
     }
 
