@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use fanfare::dialect::tencent::usersig;
 use fanfare::domain::{
     AppId, Channel, ConnectionId, Device, DeviceId, DeviceToken, Ordinal, Platform, Timestamp, User, UserId,
@@ -314,6 +315,26 @@ async fn accounts_are_online_reachable_or_away() {
     ] {
         assert_eq!(stack.call(STATUS, request).await["ErrorCode"], code);
     }
+}
+
+#[tokio::test]
+async fn a_contact_that_cannot_be_read_whole_is_deleted_all_the_same() {
+    let stack = a_stack().await;
+    stack.ok(IMPORT, json!({"UserID": "anne"})).await;
+    let anne = user(&stack, "anne").await.unwrap();
+    let (client, tables) = stack.store().await;
+    let device = DeviceId::try_from("desk").unwrap();
+    let contacts = ContactStore::new(client.clone(), &tables.audience);
+    contacts.connect(&app(), &anne, &"vanished=".try_into().unwrap(), &device).await.unwrap();
+    let key = AttributeValue::S;
+    let without_device = AttributeValue::Ss(vec!["without-a-device=".to_owned()]);
+    let update = client.update_item().table_name(&tables.audience).update_expression("ADD c :c");
+    let update = update.key("pk", key(format!("{}#c#00000", app()))).key("sk", key(format!("{:05}", anne.ordinal.0)));
+    update.expression_attribute_values(":c", without_device).send().await.unwrap();
+
+    let answer = stack.ok(DELETE, delete(&["anne"])).await;
+    assert_eq!(answer["ResultItem"][0]["ResultCode"], 0, "{answer}");
+    assert!(user(&stack, "anne").await.is_none());
 }
 
 fn app() -> AppId {

@@ -286,6 +286,7 @@ pub(crate) mod tests {
         assert_eq!((tokens(&addressed, Channel::Fcm), tokens(&addressed, Channel::Apns)), (vec!["f1"], vec![]));
         assert_eq!(addressed.suppressed, BTreeMap::from([(Channel::Apns, 1)]));
     }
+
     fn filter(platforms: &[Platform], package: Option<&str>) -> DeviceFilter {
         DeviceFilter { platforms: platforms.iter().copied().collect(), package: package.map(str::to_owned) }
     }

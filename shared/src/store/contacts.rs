@@ -1,6 +1,7 @@
 //! Contacts: how each user can be reached. A shard's contacts are one contiguous range.
 //!
-//! A user has a contact from the first device or connection on, so a push reads none for those who never had one.
+//! A user has a contact from the first device, connection or quiet hours on, so a push reads none for those who never
+//! had any of them.
 //! A deletion puts a mark in its place, so that whoever was registering or connecting meanwhile finds the place taken:
 //! an ordinal is never given out again. After a day nobody can still be on the way, and TTL takes the mark.
 
@@ -73,6 +74,9 @@ pub(super) struct Held {
     pub connections: BTreeMap<ConnectionId, DeviceId>,
     /// The devices as they were read.
     pub packed: Option<Vec<u8>>,
+    /// The connections as they were read, and not as they were understood: an entry that cannot be read would make
+    /// every try to delete its user a lost race.
+    pub entries: Option<AttributeValue>,
 }
 
 impl ContactStore {
@@ -313,7 +317,8 @@ impl ContactStore {
         for (ordinal, item) in self.items(app, ordinals).await? {
             let packed = bytes(&item, "d").map(<[u8]>::to_vec);
             let devices = packed.as_deref().map_or_else(|| Ok(Vec::new()), unpack)?;
-            held.insert(ordinal, Held { devices, connections: read_connections(&item), packed });
+            let (connections, entries) = (read_connections(&item), item.get("c").cloned());
+            held.insert(ordinal, Held { devices, connections, packed, entries });
         }
         Ok(held)
     }
@@ -336,10 +341,9 @@ impl ContactStore {
             None => (put, "attribute_not_exists(d)"),
             Some(packed) => (put.expression_attribute_values(":d", b(packed.clone())), "d = :d"),
         };
-        let connections: Vec<String> = held.connections.iter().map(|(id, device)| entry(id, device)).collect();
-        let (put, connections) = match connections.is_empty() {
-            true => (put, "attribute_not_exists(c)"),
-            false => (put.expression_attribute_values(":c", AttributeValue::Ss(connections)), "c = :c"),
+        let (put, connections) = match &held.entries {
+            None => (put, "attribute_not_exists(c)"),
+            Some(entries) => (put.expression_attribute_values(":c", entries.clone()), "c = :c"),
         };
         let put = put.condition_expression(format!("{devices} AND {connections}"));
         let mut writes = vec![TransactWriteItem::builder().put(put.build()?).build()];
