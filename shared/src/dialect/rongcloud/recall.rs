@@ -7,7 +7,7 @@ use super::form::Form;
 use super::names::user;
 use super::{Code, Error};
 use crate::dialect::field::Field;
-use crate::domain::{PushId, Timestamp, UserId};
+use crate::domain::{PushId, UserId};
 
 /// The kind of message that withdraws another ("Recall command message").
 const RECALL_COMMAND: &str = "RC:RcCmd";
@@ -19,8 +19,6 @@ pub struct Recall {
     pub sender: UserId,
     /// Which it is. A `messageUID` is the id of the push.
     pub message: PushId,
-    /// When it was sent, as the caller has it.
-    pub sent_at: Option<Timestamp>,
     /// Whether clients are to show that an administrator withdrew it.
     pub by_admin: bool,
     /// Whether clients are to delete it, and not to show that it was withdrawn.
@@ -32,8 +30,9 @@ pub struct Recall {
 }
 
 impl Recall {
-    /// Reads the form: `fromUserId`, `messageUID`, and optionally `sentTime` (milliseconds), `isAdmin`, `isDelete`, `extra`
-    /// and `disableUpdateLastMsg`. The answer to it is [`Reply::ok`](super::Reply::ok).
+    /// Reads the form: `fromUserId`, `messageUID`, and optionally `isAdmin`, `isDelete`, `extra` and
+    /// `disableUpdateLastMsg`. `sentTime` may be anything: the message is known by its id. The answer to it is
+    /// [`Reply::ok`](super::Reply::ok).
     ///
     /// # Errors
     ///
@@ -41,12 +40,9 @@ impl Recall {
     /// `messageUID` that cannot be one of ours.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let form = Form::parse(bytes)?;
-        let sent_at = form.get("sentTime").map(str::parse::<i64>).transpose();
-        let sent_at = sent_at.map_err(|_| Error::new(Code::Parameter, "sentTime must be milliseconds"))?;
         Ok(Self {
             sender: user("fromUserId", form.required("fromUserId")?)?,
             message: message("messageUID", form.required("messageUID")?)?,
-            sent_at: sent_at.map(Timestamp::from_millis),
             by_admin: form.flag("isAdmin")?,
             deletes: form.flag("isDelete")?,
             extra: form.get("extra").map(str::to_owned),
@@ -80,7 +76,6 @@ impl Recall {
         Ok(Some(Self {
             sender,
             message: message(place, id)?,
-            sent_at: None,
             by_admin: flag(&content, "isAdmin")?,
             deletes: flag(&content, "isDelete")?,
             extra: text(&content, "extra")?.map(str::to_owned),
@@ -145,15 +140,16 @@ mod tests {
     fn a_recall_names_a_sender_and_a_message() {
         let recall = |more: &str| Recall::parse(format!("fromUserId=u0&messageUID={}{more}", id()).as_bytes());
         let plain = recall("").unwrap();
-        assert_eq!((plain.sender.as_str(), plain.message, plain.sent_at), ("u0", id(), None));
+        assert_eq!((plain.sender.as_str(), plain.message), ("u0", id()));
         assert!(!plain.by_admin && !plain.deletes && !plain.keeps_last && plain.extra.is_none());
         assert_eq!(plain.body(), json!({"isAdmin": 0, "isDelete": 0}));
         let full = recall("&sentTime=1700000000123&isAdmin=1&isDelete=1&extra=e&disableUpdateLastMsg=true").unwrap();
-        assert_eq!(full.sent_at, Some(Timestamp::from_millis(1_700_000_000_123)));
         let body = json!({"isAdmin": 1, "isDelete": 1, "extra": "e", "disableUpdateLastMsg": true});
         assert_eq!(full.body(), body);
+        for anything in ["", "now", "-1", "1700000000.5"] {
+            assert_eq!(recall(&format!("&sentTime={anything}")), Ok(plain.clone()));
+        }
         for (more, info) in [
-            ("&sentTime=now", "sentTime must be milliseconds"),
             ("&isAdmin=yes", "isAdmin must be 0 or 1"),
             ("&isDelete=2", "isDelete must be 0 or 1"),
         ] {
