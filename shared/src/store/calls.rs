@@ -1,17 +1,19 @@
 //! How often commands are called: one counter for each command of an app and each second, minute, hour or day.
 //!
-//! What a call costs is one write unit. A command that is counted over several times costs two for each of them, because
-//! then it is one transaction: a call that one of the limits refuses counts against none. A command that is not limited
-//! costs nothing, nor does one that may never be called.
+//! What a call costs is one write unit for each time that it is counted over. An hour and a day are counted in one
+//! transaction, for two units each: what the hour refuses must not be taken from the day, which goes on. Seconds and
+//! minutes come before them, one by one: a hundred calls at once would be a hundred transactions at one item of the day,
+//! most of which lose. So a call that a longer time refuses has counted in its second, which does no harm: it is over
+//! before the longer one is. A command that is not limited costs nothing, nor does one that may never be called.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 
-use crate::domain::{AppId, Rate, Timestamp};
+use crate::domain::{AppId, Per, Rate, Timestamp};
 
-use super::error::{transaction_lost, unless_refused};
+use super::error::{conflicted, transaction_lost, unless_refused};
 use super::item::{Item, backoff, n};
 use super::{StoreError, keys};
 
@@ -29,7 +31,7 @@ pub struct Counted<'a> {
     pub command: &'a str,
     /// As how many it counts.
     pub weight: u32,
-    /// How many may come, each in another time. None: as many as like.
+    /// How many may come, each in another time, the shortest first. None: as many as like.
     pub rates: &'a [Rate],
     /// Where the app's days begin: minutes east of UTC.
     pub utc_offset_minutes: i32,
@@ -48,8 +50,8 @@ impl CallStore {
         Self { client, table: table.into() }
     }
 
-    /// Counts a call, if that makes no more than any of its rates allows; otherwise says which it would exceed, of
-    /// several that of the longest time, and counts nothing.
+    /// Counts a call, if that makes no more than any of its rates allows; otherwise says which it would exceed: a second
+    /// or a minute, or else of an hour and a day the longer. What one of these refuses has counted in neither.
     ///
     /// However many come at once, exactly as many pass as may. (If an answer is lost on the way, a call of one rate may
     /// count twice. More than the limit never pass.)
@@ -57,24 +59,60 @@ impl CallStore {
         if let Some(never) = call.rates.iter().rev().find(|rate| rate.times < call.weight) {
             return Ok(Err(*never));
         }
-        match call.rates {
+        let (short, long) = call.rates.split_at(call.rates.partition_point(|rate| is_short(*rate)));
+        for rate in short {
+            if let Err(full) = self.count_one(call, *rate, now).await? {
+                return Ok(Err(full));
+            }
+        }
+        match long {
             [] => Ok(Ok(())),
-            [rate] => self.count_one(Step::of(call, *rate, now)).await,
+            [rate] => self.count_one(call, *rate, now).await,
             rates => self.count_all(call, rates, now).await,
         }
     }
 
-    async fn count_one(&self, step: Step) -> Result<Result<(), Rate>, StoreError> {
-        let rate = step.rate;
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(step.key))
-            .update_expression(UPDATE)
-            .condition_expression(CONDITION)
-            .set_expression_attribute_values(Some(step.values));
-        Ok(unless_refused(update.send().await)?.map(drop).ok_or(rate))
+    /// Takes back what a call was counted as at `now`: it is to be as if it had not come. Of the hour and the day only,
+    /// for a second or a minute is over before it comes again.
+    ///
+    /// Once, whatever is lost on the way: a transaction that is sent again is known.
+    pub async fn give_back(&self, call: Counted<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let long = call.rates.iter().filter(|rate| !is_short(**rate));
+        let steps: Vec<_> = long.map(|rate| Step::back(call, *rate, now)).collect();
+        if steps.is_empty() {
+            return Ok(());
+        }
+        for round in 0..ROUNDS {
+            let writes = steps.iter().map(|step| self.write(step.clone())).collect::<Result<Vec<_>, _>>()?;
+            match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+                Ok(_) => return Ok(()),
+                // There is nothing to take back.
+                Err(error) if last_refused(&error).is_some() => return Ok(()),
+                Err(error) if transaction_lost(&error) => backoff(round).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Contended(ROUNDS))
+    }
+
+    async fn count_one(&self, call: Counted<'_>, rate: Rate, now: Timestamp) -> Result<Result<(), Rate>, StoreError> {
+        for round in 0..ROUNDS {
+            let step = Step::of(call, rate, now);
+            let update = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(step.key))
+                .update_expression(step.update)
+                .condition_expression(step.condition)
+                .set_expression_attribute_values(Some(step.values));
+            match update.send().await {
+                // Something is being given back.
+                Err(error) if conflicted(&error) => backoff(round).await,
+                answer => return Ok(unless_refused(answer)?.map(drop).ok_or(rate)),
+            }
+        }
+        Err(StoreError::Contended(ROUNDS))
     }
 
     async fn count_all(
@@ -105,34 +143,53 @@ impl CallStore {
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(step.key))
-            .update_expression(UPDATE)
-            .condition_expression(CONDITION)
+            .update_expression(step.update)
+            .condition_expression(step.condition)
             .set_expression_attribute_values(Some(step.values));
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 }
 
-const UPDATE: &str = "SET expires_at = :end ADD n :weight";
-const CONDITION: &str = "attribute_not_exists(n) OR n <= :room";
+/// Whether a time is over soon enough that nobody waits for it.
+fn is_short(rate: Rate) -> bool {
+    rate.per <= Per::Minute
+}
 
 /// The counter of one rate, and what is done to it.
+#[derive(Clone)]
 struct Step {
-    rate: Rate,
     key: Item,
+    update: &'static str,
+    condition: &'static str,
     values: Item,
 }
 
 impl Step {
     fn of(call: Counted<'_>, rate: Rate, now: Timestamp) -> Self {
         let window = rate.per.window(now, call.utc_offset_minutes);
-        let key = keys::calls(call.app, call.command, rate.per, window.start_secs).item();
         let value = |name: &str, value: AttributeValue| (name.to_owned(), value);
         let values = Item::from([
             value(":end", n(window.end_secs + KEPT_SECS)),
             value(":weight", n(call.weight)),
             value(":room", n(rate.times.saturating_sub(call.weight))),
         ]);
-        Self { rate, key, values }
+        Self {
+            key: keys::calls(call.app, call.command, rate.per, window.start_secs).item(),
+            update: "SET expires_at = :end ADD n :weight",
+            condition: "attribute_not_exists(n) OR n <= :room",
+            values,
+        }
+    }
+
+    /// What makes it undone.
+    fn back(call: Counted<'_>, rate: Rate, now: Timestamp) -> Self {
+        let window = rate.per.window(now, call.utc_offset_minutes);
+        Self {
+            key: keys::calls(call.app, call.command, rate.per, window.start_secs).item(),
+            update: "SET n = n - :weight",
+            condition: "n >= :weight",
+            values: Item::from([(":weight".to_owned(), n(call.weight))]),
+        }
     }
 }
 

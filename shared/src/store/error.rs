@@ -56,6 +56,11 @@ pub(super) fn condition_failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R
     code(error) == Some("ConditionalCheckFailedException")
 }
 
+/// Whether a write was refused because a transaction was at its item: trying again may pass.
+pub(super) fn conflicted<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    code(error) == Some("TransactionConflictException")
+}
+
 /// What a conditional write came to; `None` if it was refused because its condition did not hold.
 pub(super) fn unless_refused<T, E, R>(result: Result<T, SdkError<E, R>>) -> Result<Option<T>, StoreError>
 where
