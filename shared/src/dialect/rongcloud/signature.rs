@@ -5,6 +5,8 @@
 //! the same four headers again and again (Node's makes them once a process). A window for the time is a setting
 //! for those who know their clients.
 
+use std::fmt;
+
 use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use sha1::{Digest, Sha1};
@@ -14,7 +16,7 @@ use super::{Code, Error};
 use crate::domain::{App, Rongcloud, Timestamp};
 
 /// The four headers of a call, each under its own name or, for hosts that strip such headers, with `RC-` before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Signed {
     /// `App-Key`: which app it is about.
     pub app_key: String,
@@ -23,6 +25,13 @@ pub struct Signed {
     signature: String,
     /// The first of the others that is missing.
     missing: Option<&'static str>,
+}
+
+/// The other three together are a credential, and one that does not grow old by itself: they stay out of every log.
+impl fmt::Debug for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signed").field("app_key", &self.app_key).finish_non_exhaustive()
+    }
 }
 
 /// Below this a number of a time is seconds, from it on milliseconds: in seconds it is the year 5138.
@@ -48,13 +57,13 @@ impl Signed {
         Ok(Self { app_key, nonce, timestamp, signature, missing })
     }
 
-    /// Checks that whoever signed has the app's secret.
+    /// Checks that whoever signed has the app's secret, and tells the app's settings.
     ///
     /// # Errors
     ///
     /// 1002 when `app` is not the one that was asked for, 1001 when it has no secret, 1004 when a header is missing, or the
     /// signature is another, or older than the app wants them.
-    pub fn verify(&self, app: &App, now: Timestamp) -> Result<(), Error> {
+    pub fn verify<'a>(&self, app: &'a App, now: Timestamp) -> Result<&'a Rongcloud, Error> {
         let rongcloud = app.rongcloud.as_ref().filter(|rongcloud| rongcloud.app_key == self.app_key);
         let rongcloud = rongcloud.ok_or_else(unknown_app)?;
         if rongcloud.app_secret.expose_secret().is_empty() {
@@ -68,7 +77,8 @@ impl Signed {
         if !bool::from(wanted.as_bytes().ct_eq(self.signature.as_bytes())) {
             return Err(Error::new(Code::Signature, "the signature was not made with the app's secret"));
         }
-        self.is_fresh(rongcloud, now)
+        self.is_fresh(rongcloud, now)?;
+        Ok(rongcloud)
     }
 
     fn is_fresh(&self, rongcloud: &Rongcloud, now: Timestamp) -> Result<(), Error> {
@@ -130,6 +140,10 @@ mod tests {
         Signed::read(&headers(&parts)).unwrap()
     }
 
+    fn verified(signed: &Signed, secret: &str, max_age: u32) -> Result<(), Error> {
+        signed.verify(&app(secret, max_age), NOW).map(drop)
+    }
+
     const NOW: Timestamp = Timestamp::from_secs(1_408_710_700);
 
     /// Published by RongCloud: the first with its API, the second on the pages of broadcasts.
@@ -139,11 +153,17 @@ mod tests {
             ("Y1W2MeFwwwRxa0", "1408710653000", "30be0bbca9c9b2e27578701e9fda2358a814c88f"),
             ("uwd1c0sxdlx2", "1408706337", "45beb7cc7307889a8e711219a47b7cf6a5b000e8"),
         ] {
-            assert_eq!(signed("14314", timestamp, signature).verify(&app(secret, 0), NOW), Ok(()));
-            assert_eq!(signed("14314", timestamp, &signature.to_uppercase()).verify(&app(secret, 0), NOW), Ok(()));
-            let other = signed("14315", timestamp, signature).verify(&app(secret, 0), NOW).unwrap_err();
-            assert_eq!(other.code, Code::Signature);
+            assert_eq!(verified(&signed("14314", timestamp, signature), secret, 0), Ok(()));
+            assert_eq!(verified(&signed("14314", timestamp, &signature.to_uppercase()), secret, 0), Ok(()));
+            let other = verified(&signed("14315", timestamp, signature), secret, 0);
+            assert_eq!(other.unwrap_err().code, Code::Signature);
         }
+    }
+
+    #[test]
+    fn what_could_be_used_again_is_not_shown() {
+        let shown = format!("{:?}", signed("14314", "1408710653000", "30be0bbca9c9b2e27578701e9fda2358a814c88f"));
+        assert_eq!(shown, r#"Signed { app_key: "key", .. }"#);
     }
 
     #[test]
@@ -159,8 +179,7 @@ mod tests {
         let all = [("app-key", "key"), ("nonce", "1"), ("timestamp", "2"), ("signature", "3")];
         for (missing, code) in [(0, 1002), (1, 1004), (2, 1004), (3, 1004)] {
             let parts: Vec<_> = all.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, part)| *part).collect();
-            let verified = Signed::read(&headers(&parts)).and_then(|signed| signed.verify(&app("secret", 0), NOW));
-            let error = verified.unwrap_err();
+            let error = Signed::read(&headers(&parts)).and_then(|signed| verified(&signed, "secret", 0)).unwrap_err();
             assert_eq!(error.code.number(), code);
             assert!(missing == 0 || error.info == format!("the header {} is missing", all[missing].0), "{error}");
         }
@@ -198,8 +217,8 @@ mod tests {
             ("24270.8", false),
             ("99999999999999999999", false),
         ] {
-            assert_eq!(signed_at(timestamp).verify(&app("s", 0), NOW), Ok(()), "{timestamp}");
-            assert_eq!(signed_at(timestamp).verify(&app("s", 60), NOW).is_ok(), fresh, "{timestamp}");
+            assert_eq!(verified(&signed_at(timestamp), "s", 0), Ok(()), "{timestamp}");
+            assert_eq!(verified(&signed_at(timestamp), "s", 60).is_ok(), fresh, "{timestamp}");
         }
     }
 
@@ -207,7 +226,7 @@ mod tests {
         #[test]
         fn no_headers_but_signed_ones_are_let_in(nonce in "[ -~]{1,30}", timestamp in "[ -~]{1,30}", signature in "[0-9a-f]{40}|[ -~]{1,50}") {
             let parts = [("app-key", "key"), ("nonce", nonce.as_str()), ("timestamp", &timestamp), ("signature", &signature)];
-            let verified = Signed::read(&headers(&parts)).and_then(|signed| signed.verify(&app("secret", 0), NOW));
+            let verified = Signed::read(&headers(&parts)).and_then(|signed| verified(&signed, "secret", 0));
             prop_assert!(verified.is_err());
         }
     }
