@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::user;
+use super::{Code, Error, user};
 use crate::domain::{Per, Rate, Rongcloud, Service};
 
 /// A command, by its path.
@@ -67,6 +67,24 @@ impl Call {
             | Self::DeleteQuietHours => true,
         }
     }
+
+    /// What must be switched on for the app, if anything.
+    pub fn service(self) -> Option<Service> {
+        match self {
+            Self::Push | Self::PushUser => Some(Service::Push),
+            Self::PushCustom => Some(Service::PushPlus),
+            Self::Broadcast => Some(Service::Broadcast),
+            Self::OnlineBroadcast => Some(Service::OnlineBroadcast),
+            Self::RecallBroadcast
+            | Self::SetTags
+            | Self::BatchSetTags
+            | Self::GetTags
+            | Self::GetToken
+            | Self::SetQuietHours
+            | Self::GetQuietHours
+            | Self::DeleteQuietHours => None,
+        }
+    }
 }
 
 const PUSH: &[Rate] = &[Rate { times: 2, per: Per::Hour }, Rate { times: 3, per: Per::Day }];
@@ -98,7 +116,8 @@ impl Command {
     /// All commands.
     pub const ALL: &[Self] = COMMANDS;
 
-    /// The command of a URL's path. The SDK for PHP calls `//push/user.json`: slashes in a row are one.
+    /// The command of a URL's path. The SDK for PHP calls `//push/user.json`: slashes in a row are one. Which function hears
+    /// such a path is the gateway's to say: it knows only the plain ones, and hands all others to the one that takes pushes.
     pub fn of(path: &str) -> Option<&'static Self> {
         let path = if path.contains("//") { Cow::Owned(collapsed(path)) } else { Cow::Borrowed(path) };
         COMMANDS.iter().find(|command| command.path == path)
@@ -117,24 +136,22 @@ impl Command {
             _ => 1,
         }
     }
-}
 
-impl Call {
-    /// What must be switched on for the app, if anything.
-    pub fn service(self) -> Option<Service> {
-        match self {
-            Self::Push | Self::PushUser => Some(Service::Push),
-            Self::PushCustom => Some(Service::PushPlus),
-            Self::Broadcast => Some(Service::Broadcast),
-            Self::OnlineBroadcast => Some(Service::OnlineBroadcast),
-            Self::RecallBroadcast
-            | Self::SetTags
-            | Self::BatchSetTags
-            | Self::GetTags
-            | Self::GetToken
-            | Self::SetQuietHours
-            | Self::GetQuietHours
-            | Self::DeleteQuietHours => None,
+    /// Refuses a call that names more users than ever may be pushed to in one of its times: to try it again would not
+    /// help, now or later. A call that may never come is another matter, however few it names.
+    ///
+    /// # Errors
+    ///
+    /// 1002, which says how many fit.
+    pub fn fits(&self, weight: u32, rates: &[Rate]) -> Result<(), Error> {
+        match rates.iter().min_by_key(|rate| rate.times) {
+            Some(Rate { times, per }) if (1..weight).contains(times) => {
+                let fault = format!(
+                    "userIds names {weight} users: at most {times} fit, for the app may push to no more in one {per}"
+                );
+                Err(Error::new(Code::Parameter, fault))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -208,6 +225,28 @@ mod tests {
             let expected = if command.path == "/push/user.json" { 3 } else { 1 };
             assert_eq!(command.weight(three.as_bytes()), expected, "{}", command.path);
         }
+    }
+
+    #[test]
+    fn who_names_more_users_than_ever_may_be_is_told_how_many_fit() {
+        let command = Command::of("/push/user.json").unwrap();
+        let fits = |weight, own: Value| {
+            let fits = command.fits(weight, &command.rates(&settings(json!({"/push/user.json": own}))));
+            fits.map_err(|error| (error.code, error.info))
+        };
+        for (weight, own) in [
+            (100, json!({"second": 100})),
+            (100, json!({})),
+            (30, json!({"second": 30, "day": 1_000})),
+            // Never: not too many at once.
+            (1, json!({"second": 0})),
+            (50, json!({"second": 10, "day": 0})),
+        ] {
+            assert_eq!(fits(weight, own.clone()), Ok(()), "{weight} {own}");
+        }
+        let told = "userIds names 31 users: at most 30 fit, for the app may push to no more in one second";
+        assert_eq!(fits(31, json!({"second": 30, "day": 1_000})), Err((Code::Parameter, told.to_owned())));
+        assert!(fits(31, json!({"second": 40, "hour": 30})).unwrap_err().1.ends_with("in one hour"));
     }
 
     #[test]
