@@ -200,6 +200,115 @@ async fn pushes_may_come_twice_an_hour_and_three_times_a_day() {
     assert_eq!(push("five").await, (200, None));
 }
 
+/// A stack of an app at the beginning of an hour at about noon, so that neither ends while a story is told.
+async fn at_the_full_hour(rates: Value) -> Stack {
+    let noon = noon();
+    let stack =
+        a_stack_of(&[app("a", APP_SECRET, &json!({"rates": rates}), json!({"utc_offset_minutes": noon}))]).await;
+    stack.advance(3_600 - (stack.now() + noon * 60).rem_euclid(3_600)).await;
+    stack
+}
+
+/// The answer to a call of `a`, without its status.
+async fn answer(stack: &Stack, path: &str, body: &str, headers: &[(&str, &str)]) -> Value {
+    let kind = if body.starts_with('{') { JSON } else { FORM };
+    stack.signed_as("a", APP_SECRET, path, body.to_owned(), kind, headers).await.1
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_when_no_more_calls_may_come() {
+    let stack = &at_the_full_hour(json!({"/push/user.json": {"day": 2}})).await;
+    let (broadcast, recall) = ("/message/broadcast.json", "/message/broadcast/recall.json");
+    let message = |text: &str| format!("fromUserId=u&objectName=app:x&content={text}");
+    let withdraw = |answer: &Value| format!("fromUserId=u&messageUID={}", answer["messageUID"].as_str().unwrap());
+    let to_users = |text: &str| json!({"userIds": ["x", "y"], "notification": {"pushContent": text}}).to_string();
+    let (one, two) = (&everyone("one").to_string(), &everyone("two").to_string());
+    let (first, second) = (answer(stack, PUSH, one, &[]).await, answer(stack, PUSH, two, &[]).await);
+    assert_eq!((&first["code"], &second["code"]), (&json!(200), &json!(200)));
+    assert_ne!(first["id"], second["id"]);
+    let to_named = answer(stack, "/push/user.json", &to_users("c"), &[("X-Request-ID", "1")]).await;
+    let mut messages = Vec::new();
+    for text in ["one", "two"] {
+        messages.push(answer(stack, broadcast, &message(text), &[]).await);
+    }
+    for sent in &messages {
+        assert_eq!(answer(stack, recall, &withdraw(sent), &[]).await, json!({"code": 200}));
+    }
+
+    // No more of any may come, and an answer that was lost can be asked for.
+    let other = everyone("three").to_string();
+    for _ in 0..2 {
+        assert_eq!(answer(stack, PUSH, &other, &[]).await["code"], 1008);
+        assert_eq!(answer(stack, PUSH, "{", &[]).await["code"], 1008);
+        assert_eq!(answer(stack, PUSH, two, &[]).await, second);
+        assert_eq!(answer(stack, PUSH, one, &[("X-Request-ID", "another")]).await, first);
+        assert_eq!(answer(stack, broadcast, &message("three"), &[]).await["code"], 1008);
+        assert_eq!(answer(stack, broadcast, &message("two"), &[]).await, messages[1]);
+        assert_eq!(answer(stack, recall, &withdraw(&messages[1]), &[]).await, json!({"code": 200}));
+        let nothing = "fromUserId=u&messageUID=0000000000000000000001";
+        assert_eq!(answer(stack, recall, nothing, &[]).await["code"], 1008);
+        let again = answer(stack, "/push/user.json", &to_users("c"), &[("X-Request-ID", "1")]).await;
+        assert_eq!((&again, &again["code"]), (&to_named, &json!(200)));
+        assert_eq!(answer(stack, "/push/user.json", &to_users("c"), &[]).await["code"], 1008);
+    }
+    // Of nobody else.
+    let (_, forged) = stack.signed_as("a", "another", PUSH, two.clone(), JSON, &[]).await;
+    assert_eq!(forged["code"], 1004);
+    stack.idle().await;
+}
+
+#[tokio::test]
+async fn what_fails_here_does_not_count() {
+    let stack = &at_the_full_hour(json!({"/push/custom.json": {"day": 1}, "/user/tag/set.json": {"hour": 1}})).await;
+    let custom = |alert: &str| {
+        json!({"platform": ["ios"], "audience": {"tag": ["t"]}, "notification": {"alert": alert}}).to_string()
+    };
+    let set_of = |tag: &str| json!({"userId": "u", "tags": [tag]}).to_string();
+    for (path, body, another, function, times) in [
+        (PUSH, everyone("one").to_string(), everyone("two").to_string(), "push-intake", 2),
+        ("/push/custom.json", custom("one"), custom("two"), "push-intake", 1),
+        ("/user/tag/set.json", set_of("one"), set_of("two"), "audience", 1),
+    ] {
+        for _ in 0..3 {
+            // What is read after the count.
+            let fail = json!({"function": function, "service": "dynamodb", "operation": "BatchGetItem",
+                "error": "ValidationException"});
+            stack.local(Method::PUT, "faults", Some(json!({"fail": [fail]}))).await;
+            assert_eq!(answer(stack, path, &body, &[]).await["code"], 1000, "{path}");
+        }
+        stack.local(Method::PUT, "faults", Some(json!({}))).await;
+        for _ in 0..times {
+            // Of another content each time: what is refused for it counts.
+            assert_eq!(answer(stack, path, "[]", &[]).await["code"], 1002, "{path}");
+        }
+        assert_eq!(answer(stack, path, &another, &[]).await["code"], 1008, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_calls_in_a_second_are_counted_over_the_day_to_the_last() {
+    let rates = json!({GET_TAGS: {"second": 1_000, "day": 60}, "/push/user.json": {"second": 30, "day": 1_000}});
+    let stack = &at_the_full_hour(rates).await;
+    stack.local(Method::DELETE, "usage", None).await;
+    let told = join_all((0..100).map(|_| code(stack, "a", GET_TAGS, "userIds=u"))).await;
+    let count = |code| told.iter().filter(|told| **told == code).count();
+    assert_eq!((count((200, 200)), count((429, 1008))), (60, 40), "{told:?}");
+    // In no transaction: they would be at the same item, and all but one of those that meet would lose.
+    let usage = stack.local(Method::GET, "usage", None).await;
+    let audience = &usage["dynamodb"]["tables"]["AudienceTable"];
+    assert_eq!((&audience["TransactWriteItems"], &audience["UpdateItem"]["requests"]), (&Value::Null, &json!(200)));
+
+    // Who names more than ever may be is not told to come again.
+    let users: Vec<String> = (0..31).map(|user| user.to_string()).collect();
+    let to = |count: usize| json!({"userIds": users[..count], "notification": {"pushContent": "c"}}).to_string();
+    let told = answer(stack, "/push/user.json", &to(31), &[]).await;
+    assert_eq!(
+        (&told["code"], told["errorMessage"].as_str().unwrap()),
+        (&json!(1002), "userIds names 31 users: at most 30 fit, for the app may push to no more in one second")
+    );
+    assert_eq!(answer(stack, "/push/user.json", &to(30), &[]).await["code"], 200);
+}
+
 #[tokio::test]
 async fn what_is_switched_off_counts_all_the_same() {
     let paths = [

@@ -17,24 +17,28 @@ use crate::Audience;
 use crate::trouble;
 
 impl Audience {
-    pub(crate) async fn rongcloud(&self, command: &Command, request: &Request) -> Reply {
+    pub(crate) async fn rongcloud(&self, command: &'static Command, request: &Request) -> Reply {
         let error = match self.answer(command, request).await {
             Ok(reply) => return reply,
             Err(Refused::Told(error)) => error,
             Err(Refused::Store(failure)) => {
                 trouble::log(&failure);
-                Error::new(Code::Internal, "internal error: try again")
+                Error::internal()
             }
         };
         Reply::failed(&request.path, &error)
     }
 
-    async fn answer(&self, command: &Command, request: &Request) -> Result<Reply, Refused<Error>> {
-        let tenant = self.gate.signed(command, request).await?;
-        let (app, body) = (&tenant.id, request.body.as_slice());
-        match command.call {
-            Call::SetTags => self.set_tags(&tenant, TagsRequest::set(body)?).await,
-            Call::BatchSetTags => self.set_tags(&tenant, TagsRequest::batch_set(body)?).await,
+    async fn answer(&self, command: &'static Command, request: &Request) -> Result<Reply, Refused<Error>> {
+        let call = self.gate.signed(command, request).await?;
+        self.gate.counted(&call, Box::pin(self.done(&call.app, command.call, &request.body))).await
+    }
+
+    async fn done(&self, tenant: &App, call: Call, body: &[u8]) -> Result<Reply, Refused<Error>> {
+        let app = &tenant.id;
+        match call {
+            Call::SetTags => self.set_tags(tenant, TagsRequest::set(body)?).await,
+            Call::BatchSetTags => self.set_tags(tenant, TagsRequest::batch_set(body)?).await,
             Call::GetTags => {
                 let ids = tags::get(body)?;
                 let mut users = self.users.get(app, &ids).await?;
@@ -44,8 +48,8 @@ impl Audience {
                 };
                 Ok(tags::found(ids.into_iter().map(tags_of)))
             }
-            Call::GetToken => self.grant_token(&tenant, &TokenRequest::parse(body)?).await,
-            Call::SetQuietHours => self.set_quiet_hours(&tenant, QuietRequest::set(body)?).await,
+            Call::GetToken => self.grant_token(tenant, &TokenRequest::parse(body)?).await,
+            Call::SetQuietHours => self.set_quiet_hours(tenant, QuietRequest::set(body)?).await,
             Call::GetQuietHours => {
                 let hours = match self.known(app, &quiet::whose(body)?).await? {
                     Some(user) => self.quiet.get(app, user.ordinal).await?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fanfare::domain::{Ordinal, Push, PushId, Seq, User, UserId};
 use fanfare::queue::FanOutTask;
 use fanfare::runtime::telemetry::chain;
-use fanfare::store::{Accepted, Intake, Refusal};
+use fanfare::store::{Accepted, Intake, Refusal, StoreError};
 use tracing::{info, warn};
 
 use crate::PushIntake;
@@ -31,19 +31,32 @@ impl PushIntake {
         intake: &Intake<'_>,
         push: impl Fn(Option<Seq>) -> Push,
     ) -> Result<Told, Refusal> {
-        let (told, delay) = match self.intake.accept(intake, push).await? {
+        let accepted = self.intake.accept(intake, push).await?;
+        Ok(self.start(intake, accepted).await)
+    }
+
+    /// Answers a request that is a repeat, as above, before it is looked at any further. `None` if it is none.
+    pub(crate) async fn answer_repeat(&self, intake: &Intake<'_>) -> Result<Option<Told>, StoreError> {
+        match self.intake.repeat(intake).await? {
+            Some(accepted) => Ok(Some(self.start(intake, accepted).await)),
+            None => Ok(None),
+        }
+    }
+
+    async fn start(&self, intake: &Intake<'_>, accepted: Accepted) -> Told {
+        let (told, delay) = match accepted {
             Accepted::New(push) => (Told { push: push.id, task_id: push.task_id }, Duration::ZERO),
             Accepted::Repeat { push, task_id } => {
                 info!(app.id = %intake.app, push.id = %push, "Answered a repeat of push `{push}` as the first time");
                 (Told { push, task_id }, FIRST_GOES_FIRST)
             }
         };
-        self.start(intake, told.push, delay).await;
-        Ok(told)
+        self.enqueue(intake, told.push, delay).await;
+        told
     }
 
     /// Enqueues the fan-out. Accepted is accepted: if this fails, the push is due in a minute and started then.
-    async fn start(&self, intake: &Intake<'_>, id: PushId, delay: Duration) {
+    async fn enqueue(&self, intake: &Intake<'_>, id: PushId, delay: Duration) {
         match self.queues.fan_out(&[FanOutTask::Spread { push: id }], delay).await {
             Ok(()) => info!(app.id = %intake.app, push.id = %id, "Accepted push `{id}`"),
             Err(failure) => warn!(

@@ -12,13 +12,13 @@ mod tencent;
 
 use ::http::{Method, Response};
 use fanfare::dialect::{self, rongcloud as rong, tencent as tx};
-use fanfare::gate::Gate;
+use fanfare::gate::{Gate, Refused};
 use fanfare::queue::{self, Queues, Urls};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::http::{self, Request, Trouble};
 use fanfare::runtime::telemetry::{self, chain};
 use fanfare::runtime::{Clock, aws};
-use fanfare::store::{self, AppStore, IntakeStore, PushStore, StoreError, UserStore};
+use fanfare::store::{self, AppStore, IntakeStore, PushStore, UserStore};
 use fanfare_audience::Audience;
 use tracing::error;
 
@@ -110,8 +110,15 @@ fn troubled(trouble: Trouble, path: &str) -> Response<String> {
     }
 }
 
-fn log(failure: &StoreError) {
-    error!(error = chain(failure), "A push could not be accepted");
+/// What a caller is told. Of a failure of the store it is told that it was ours, and the log says the rest.
+fn told<E>(refused: Refused<E>, internal: impl FnOnce() -> E) -> E {
+    match refused {
+        Refused::Told(error) => error,
+        Refused::Store(failure) => {
+            error!(error = chain(&failure), "A push could not be accepted");
+            internal()
+        }
+    }
 }
 
 #[cfg(test)]

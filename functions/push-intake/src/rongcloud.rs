@@ -14,40 +14,98 @@ use fanfare::runtime::http::Request;
 use fanfare::store::{Intake, Number, Refusal, Repeated, StoreError};
 
 use crate::accept::{Told, ordinals};
-use crate::{PushIntake, log};
+use crate::{PushIntake, told};
+
+/// What a call asks for.
+enum Wanted {
+    /// A notification, or a message.
+    Push(PushRequest),
+    /// A message to everyone.
+    Broadcast(Broadcast),
+    /// That a message is withdrawn.
+    Recall(Recall),
+}
+
+impl Wanted {
+    fn parse(call: Call, body: &[u8]) -> Result<Self, Error> {
+        Ok(match call {
+            Call::Push => Self::Push(PushRequest::push(body)?),
+            Call::PushUser => Self::Push(PushRequest::user(body)?),
+            Call::PushCustom => Self::Push(PushRequest::custom(body)?),
+            Call::Broadcast => match Recall::of_broadcast(body)? {
+                Some(recall) => Self::Recall(recall),
+                None => Self::Broadcast(Broadcast::to_all(body)?),
+            },
+            Call::OnlineBroadcast => Self::Broadcast(Broadcast::to_online(body)?),
+            Call::RecallBroadcast => Self::Recall(Recall::parse(body)?),
+            // Left to the function that keeps users: no route leads here.
+            _ => return Err(Error::new(Code::NotFound, "this is not called here")),
+        })
+    }
+
+    /// The answer when it was accepted.
+    fn accepted(&self, call: Call, id: PushId) -> Reply {
+        match self {
+            Self::Push(wanted) => wanted.accepted(id),
+            Self::Broadcast(wanted) => wanted.accepted(id),
+            Self::Recall(_) if call == Call::RecallBroadcast => Reply::ok(),
+            // In its older form it is a message.
+            Self::Recall(_) => Reply::ok().with("messageUID", id.to_string()),
+        }
+    }
+}
 
 impl PushIntake {
     /// Answers a call.
-    pub(crate) async fn rongcloud(&self, command: &Command, request: &Request) -> Reply {
+    pub(crate) async fn rongcloud(&self, command: &'static Command, request: &Request) -> Reply {
         match self.signed(command, request).await {
             Ok(reply) => reply,
-            Err(error) => Reply::failed(&request.path, &error),
+            Err(refused) => Reply::failed(&request.path, &told(refused, Error::internal)),
         }
     }
 
-    async fn signed(&self, command: &Command, request: &Request) -> Result<Reply, Error> {
-        let app = self.gate.signed(command, request).await.map_err(|refused| match refused {
-            Refused::Told(error) => error,
-            Refused::Store(failure) => internal(failure),
-        })?;
-        let asked = Asked { app: &app, command, request, now: self.clock.now() };
-        let body = request.body.as_slice();
-        match command.call {
-            Call::PushUser => self.push_notification_or_message(&asked, PushRequest::user(body)?).await,
-            Call::PushCustom => self.push_notification_or_message(&asked, PushRequest::custom(body)?).await,
-            Call::Broadcast => match Recall::of_broadcast(body)? {
-                Some(recall) => Ok(with_message_id(self.recall(&asked, &recall).await?.push)),
-                None => self.broadcast(&asked, Broadcast::to_all(body)?).await,
-            },
-            Call::OnlineBroadcast => self.broadcast(&asked, Broadcast::to_online(body)?).await,
-            Call::RecallBroadcast => self.recall(&asked, &Recall::parse(body)?).await.map(|_| Reply::ok()),
-            Call::Push => self.push_notification_or_message(&asked, PushRequest::push(body)?).await,
-            // Left to the function that keeps users: no route leads here.
-            _ => Err(Error::new(Code::NotFound, "this is not called here")),
+    /// A repeat comes because an answer was lost. It is answered before calls are counted: where an hour has two, what was
+    /// lost with the second could not be asked for again before the next.
+    async fn signed(&self, command: &'static Command, request: &Request) -> Result<Reply, Refused<Error>> {
+        let call = self.gate.signed(command, request).await?;
+        let asked = Asked { app: &call.app, command, request, now: call.now };
+        let wanted = Wanted::parse(command.call, &request.body);
+        if let Ok(wanted) = &wanted
+            && let Some(told) = self.repeat(&asked, wanted).await?
+        {
+            return Ok(wanted.accepted(command.call, told.push));
         }
+        let done = async {
+            let wanted = wanted?;
+            let told = match &wanted {
+                Wanted::Push(wanted) => self.push_notification_or_message(&asked, wanted).await?,
+                Wanted::Broadcast(wanted) => self.broadcast(&asked, wanted).await?,
+                Wanted::Recall(wanted) => self.recall(&asked, wanted).await?,
+            };
+            Ok(wanted.accepted(command.call, told.push))
+        };
+        self.gate.counted(&call, Box::pin(done)).await
     }
 
-    async fn push_notification_or_message(&self, asked: &Asked<'_>, wanted: PushRequest) -> Result<Reply, Error> {
+    /// Answers what was accepted before, as it was answered then.
+    async fn repeat(&self, asked: &Asked<'_>, wanted: &Wanted) -> Result<Option<Told>, StoreError> {
+        let fingerprint = match wanted {
+            Wanted::Push(wanted) => wanted.fingerprint(),
+            Wanted::Broadcast(wanted) => wanted.fingerprint(),
+            Wanted::Recall(wanted) => {
+                let Some(original) = self.recallable(asked, wanted).await? else { return Ok(None) };
+                return self.answer_repeat(&asked.intake(Repeated::ByWithdrawing(&original), Number::None)).await;
+            }
+        };
+        let repeat = Repeat::of(asked.command, &asked.request.headers, fingerprint);
+        self.answer_repeat(&asked.intake(asked.repeated(repeat.as_ref()), Number::None)).await
+    }
+
+    async fn push_notification_or_message(
+        &self,
+        asked: &Asked<'_>,
+        wanted: &PushRequest,
+    ) -> Result<Told, Refused<Error>> {
         let draft = Draft {
             id: PushId::generate(),
             devices: wanted.receivers.devices.clone(),
@@ -56,12 +114,11 @@ impl PushIntake {
             notification: wanted.notification.as_ref(),
             lifetime_secs: asked.app.quotas.lifetime_secs,
         };
-        let told = self.push_to(asked, &draft, &wanted.receivers.users, wanted.fingerprint()).await?;
-        Ok(wanted.accepted(told.push))
+        self.push_to(asked, &draft, &wanted.receivers.users, wanted.fingerprint()).await
     }
 
     /// A message to everyone: to all, or only to those who are online, or are soon.
-    async fn broadcast(&self, asked: &Asked<'_>, wanted: Broadcast) -> Result<Reply, Error> {
+    async fn broadcast(&self, asked: &Asked<'_>, wanted: &Broadcast) -> Result<Told, Refused<Error>> {
         let only_online = asked.command.call == Call::OnlineBroadcast;
         let draft = Draft {
             id: PushId::generate(),
@@ -71,8 +128,7 @@ impl PushIntake {
             notification: wanted.notification.as_ref(),
             lifetime_secs: if only_online { ONLINE_SECS } else { asked.app.quotas.lifetime_secs },
         };
-        let told = self.push_to(asked, &draft, &Users::Everyone, wanted.fingerprint()).await?;
-        Ok(wanted.accepted(told.push))
+        self.push_to(asked, &draft, &Users::Everyone, wanted.fingerprint()).await
     }
 
     /// Accepts a push. Of named users those that are not known are skipped, and should that be all, it goes nowhere.
@@ -82,7 +138,7 @@ impl PushIntake {
         draft: &Draft<'_>,
         users: &Users,
         fingerprint: &[u8; 32],
-    ) -> Result<Told, Error> {
+    ) -> Result<Told, Refused<Error>> {
         let app = asked.app;
         fits_a_frame(&draft.push(asked, Some(Seq(u64::MAX)), Audience::Everyone, u32::MAX))?;
         let (audience, population) = match users {
@@ -90,46 +146,42 @@ impl PushIntake {
             Users::Matching(condition) => (Audience::Matching(condition.clone()), self.population(app).await?),
             Users::Named(ids) => {
                 let ids: Vec<UserId> = ids.iter().cloned().collect();
-                let (named, population) = ordinals(&self.users.get(&app.id, &ids).await.map_err(internal)?);
+                let (named, population) = ordinals(&self.users.get(&app.id, &ids).await?);
                 (Audience::Users(named), population)
             }
         };
         let repeat = Repeat::of(asked.command, &asked.request.headers, fingerprint);
-        let repeated = match &repeat {
-            None => Repeated::Never,
-            Some(Repeat { key, fingerprint }) => {
-                Repeated::BySameContent { key, fingerprint, secs: app.quotas.dedup_secs }
-            }
-        };
         let number = if draft.is_kept() { Number::Next } else { Number::None };
-        let intake = Intake { app: &app.id, repeated, number, now: asked.now };
+        let intake = asked.intake(asked.repeated(repeat.as_ref()), number);
         let push = |seq| draft.push(asked, seq, audience.clone(), population);
         self.accept(&intake, push).await.map_err(refused)
     }
 
-    async fn population(&self, app: &App) -> Result<u32, Error> {
-        self.users.population(&app.id).await.map_err(internal)
+    async fn population(&self, app: &App) -> Result<u32, StoreError> {
+        self.users.population(&app.id).await
     }
 
     /// Withdraws a message: a push of its own that tells those who have it, to the same users, as long as the message
     /// would have been kept. Who repeats it is answered the same.
-    async fn recall(&self, asked: &Asked<'_>, wanted: &Recall) -> Result<Told, Error> {
-        let original = self.pushes.get(wanted.message).await.map_err(internal)?;
-        let recallable = |push: &Arc<Push>| {
+    async fn recall(&self, asked: &Asked<'_>, wanted: &Recall) -> Result<Told, Refused<Error>> {
+        let original = self.recallable(asked, wanted).await?.ok_or_else(Recall::unknown_message)?;
+        let id = PushId::generate();
+        let push = |seq| withdrawal(&original, wanted, id, seq, asked.now);
+        fits_a_frame(&push(Some(Seq(u64::MAX))))?;
+        let number = if original.kept().is_some() { Number::Next } else { Number::None };
+        self.accept(&asked.intake(Repeated::ByWithdrawing(&original), number), push).await.map_err(refused)
+    }
+
+    /// The message that is to be withdrawn, if it is one of the caller's that can be.
+    async fn recallable(&self, asked: &Asked<'_>, wanted: &Recall) -> Result<Option<Arc<Push>>, StoreError> {
+        let original = self.pushes.get(wanted.message).await?;
+        Ok(original.filter(|push| {
             let is_the_callers = push
                 .message
                 .as_ref()
                 .is_some_and(|message| message.recallable && message.sender == wanted.sender.as_str());
             push.app == asked.app.id && is_the_callers && asked.now < push.deadline()
-        };
-        let original = original.filter(recallable).ok_or_else(Recall::unknown_message)?;
-        let id = PushId::generate();
-        let push = |seq| withdrawal(&original, wanted, id, seq, asked.now);
-        fits_a_frame(&push(Some(Seq(u64::MAX))))?;
-        let number = if original.kept().is_some() { Number::Next } else { Number::None };
-        let repeated = Repeated::ByWithdrawing(&original);
-        let intake = Intake { app: &asked.app.id, repeated, number, now: asked.now };
-        self.accept(&intake, push).await.map_err(refused)
+        }))
     }
 }
 
@@ -139,6 +191,21 @@ struct Asked<'a> {
     command: &'a Command,
     request: &'a Request,
     now: Timestamp,
+}
+
+impl Asked<'_> {
+    fn intake<'b>(&'b self, repeated: Repeated<'b>, number: Number<'b>) -> Intake<'b> {
+        Intake { app: &self.app.id, repeated, number, now: self.now }
+    }
+
+    fn repeated<'b>(&self, repeat: Option<&'b Repeat>) -> Repeated<'b> {
+        match repeat {
+            None => Repeated::Never,
+            Some(Repeat { key, fingerprint }) => {
+                Repeated::BySameContent { key, fingerprint, secs: self.app.quotas.dedup_secs }
+            }
+        }
+    }
 }
 
 /// A push but for its users, and for the number that it gets when it is accepted.
@@ -224,21 +291,12 @@ fn fits_a_frame(push: &Push) -> Result<(), Error> {
     Err(Error::new(Code::TooLong, fault))
 }
 
-fn with_message_id(id: PushId) -> Reply {
-    Reply::ok().with("messageUID", id.to_string())
-}
-
-fn refused(refusal: Refusal) -> Error {
+fn refused(refusal: Refusal) -> Refused<Error> {
     match refusal {
         // Nothing is paid for here: the contract's quota is how often a call may come.
-        Refusal::Quota(quota) => Error::new(Code::TooFrequent, quota.to_string()),
-        Refusal::Store(failure) => internal(failure),
+        Refusal::Quota(quota) => Error::new(Code::TooFrequent, quota.to_string()).into(),
+        Refusal::Store(failure) => failure.into(),
     }
-}
-
-fn internal(failure: StoreError) -> Error {
-    log(&failure);
-    Error::new(Code::Internal, "internal error: try again")
 }
 
 #[cfg(test)]

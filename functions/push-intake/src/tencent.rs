@@ -6,27 +6,25 @@ use fanfare::dialect::tencent::{Call, Code, Command, Criteria, Error, PushReques
 use fanfare::domain::{App, Audience, DeviceFilter, Message, Push, PushId, QuotaError, Seq, Timestamp};
 use fanfare::gate::Refused;
 use fanfare::runtime::http::Request;
-use fanfare::store::{Intake, Number, Refusal, Repeated, StoreError};
+use fanfare::store::{Intake, Number, Refusal, Repeated};
 
 use crate::accept::ordinals;
-use crate::{PushIntake, log};
+use crate::{PushIntake, told};
 
 impl PushIntake {
     /// Answers a call.
     pub(crate) async fn tencent(&self, command: &Command, request: &Request) -> Reply {
-        push::answer(command.call, self.called(command, request).await)
+        let internal = || Error::new(Code::Internal, "internal error: try again");
+        push::answer(command.call, self.called(command, request).await.map_err(|refused| told(refused, internal)))
     }
 
-    async fn called(&self, command: &Command, request: &Request) -> Result<Reply, Error> {
-        let (app, caller) = self.gate.server(command, request).await.map_err(|refused| match refused {
-            Refused::Told(error) => error,
-            Refused::Store(failure) => internal(failure),
-        })?;
+    async fn called(&self, command: &Command, request: &Request) -> Result<Reply, Refused<Error>> {
+        let (app, caller) = self.gate.server(command, request).await?;
         self.push(command, &app, &caller, &request.body).await
     }
 
     /// Accepts a push. Checks in the order of the dialect, and changes nothing before all have passed.
-    async fn push(&self, command: &Command, app: &App, caller: &Caller, body: &[u8]) -> Result<Reply, Error> {
+    async fn push(&self, command: &Command, app: &App, caller: &Caller, body: &[u8]) -> Result<Reply, Refused<Error>> {
         let now = self.clock.now();
         let wanted = PushRequest::parse(command.call, body, app)?;
         self.check_sender(app, &wanted).await?;
@@ -43,36 +41,36 @@ impl PushIntake {
 
     /// Whoever is shown as the sender must exist. The app's administrators do, the caller among them, whether or not they are
     /// accounts.
-    async fn check_sender(&self, app: &App, wanted: &PushRequest) -> Result<(), Error> {
+    async fn check_sender(&self, app: &App, wanted: &PushRequest) -> Result<(), Refused<Error>> {
         let Some(sender) = &wanted.sender else { return Ok(()) };
         let admins = app.tencent.as_ref().map_or(&[][..], |tencent| &tencent.admins);
         if admins.iter().any(|admin| admin == sender.as_str()) {
             return Ok(());
         }
-        let known = self.users.get(&app.id, std::slice::from_ref(sender)).await.map_err(internal)?;
-        if known.is_empty() { Err(push::unknown_sender()) } else { Ok(()) }
+        let known = self.users.get(&app.id, std::slice::from_ref(sender)).await?;
+        if known.is_empty() { Err(push::unknown_sender().into()) } else { Ok(()) }
     }
 
-    async fn audience(&self, app: &App, criteria: &Criteria) -> Result<Audience, Error> {
+    async fn audience(&self, app: &App, criteria: &Criteria) -> Result<Audience, Refused<Error>> {
         let names = match criteria {
-            Criteria::Attributes { .. } => self.users.attribute_names(&app.id).await.map_err(internal)?,
+            Criteria::Attributes { .. } => self.users.attribute_names(&app.id).await?,
             Criteria::Tags { .. } => Default::default(),
         };
-        criteria.audience(&names)
+        Ok(criteria.audience(&names)?)
     }
 
     /// A push to everyone or to those who match spends of the app's quota, and gets a number.
-    async fn to_matching(&self, draft: &Draft<'_>, audience: Audience) -> Result<Reply, Error> {
+    async fn to_matching(&self, draft: &Draft<'_>, audience: Audience) -> Result<Reply, Refused<Error>> {
         let app = draft.app;
-        let population = self.users.population(&app.id).await.map_err(internal)?;
+        let population = self.users.population(&app.id).await?;
         let intake = draft.intake(Number::Paid(&app.quotas));
         let told = self.accept(&intake, |seq| draft.push(seq, audience.clone(), population)).await.map_err(refused)?;
         Ok(push::accepted(&told.task_id, &[]))
     }
 
     /// A push to named users is bound by its calls a second and not by the app's quota, and needs no number.
-    async fn to_named(&self, draft: &Draft<'_>, accounts: &Accounts) -> Result<Reply, Error> {
-        let users = self.users.get(&draft.app.id, &accounts.ids).await.map_err(internal)?;
+    async fn to_named(&self, draft: &Draft<'_>, accounts: &Accounts) -> Result<Reply, Refused<Error>> {
+        let users = self.users.get(&draft.app.id, &accounts.ids).await?;
         let not_meant = accounts.refusals(&users);
         if users.is_empty() {
             return Ok(push::for_no_one(&not_meant));
@@ -130,19 +128,14 @@ impl Draft<'_> {
     }
 }
 
-fn refused(refusal: Refusal) -> Error {
+fn refused(refusal: Refusal) -> Refused<Error> {
     let quota = match refusal {
         Refusal::Quota(quota) => quota,
-        Refusal::Store(failure) => return internal(failure),
+        Refusal::Store(failure) => return failure.into(),
     };
     let code = match quota {
         QuotaError::TooSoon(_) => Code::PushTooSoon,
         QuotaError::UsedUp(_) => Code::PushQuota,
     };
-    Error::new(code, quota.to_string())
-}
-
-fn internal(failure: StoreError) -> Error {
-    log(&failure);
-    Error::new(Code::Internal, "internal error: try again")
+    Error::new(code, quota.to_string()).into()
 }

@@ -24,22 +24,22 @@ pub fn unknown(method: &Method, path: &str) -> Response<String> {
 
 /// The answer to a call that failed here.
 pub fn failed(path: &str) -> Response<String> {
-    not_done(path, rongcloud::Code::Internal, "internal error: try again")
+    not_done(path, rongcloud::Error::internal())
 }
 
 /// The answer to a call that took too long here. What it asked for may have been done; where it cannot be told so by a
 /// number, as in Tencent's contract, it counts as failed.
 pub fn too_slow(path: &str) -> Response<String> {
-    not_done(path, rongcloud::Code::Timeout, "it took too long here, and may have been done: try again")
+    not_done(path, rongcloud::Error::too_slow())
 }
 
-fn not_done(path: &str, code: rongcloud::Code, info: &str) -> Response<String> {
+fn not_done(path: &str, error: rongcloud::Error) -> Response<String> {
     if !path.starts_with("/v4/") {
-        return rongcloud::Reply::failed(path, &rongcloud::Error::new(code, info)).into_http();
+        return rongcloud::Reply::failed(path, &error).into_http();
     }
     let command = tencent::Command::of(path);
     let code = command.map_or(tencent::Code::Internal, |command| command.call.internal());
-    let error = tencent::Error::new(code, info);
+    let error = tencent::Error::new(code, error.info);
     let reply = match command {
         Some(command) => tencent::push::answer(command.call, Err(error)),
         None => error.into(),

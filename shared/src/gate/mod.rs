@@ -9,6 +9,7 @@ mod rongcloud;
 mod tencent;
 
 pub use client::{Denial, Denied, Proven};
+pub use rongcloud::SignedCall;
 
 use crate::runtime::Clock;
 use crate::store::{AppStore, AttemptStore, CallStore, Client, StandingStore, StoreError};

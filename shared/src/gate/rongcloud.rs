@@ -4,18 +4,43 @@
 //! counted: RongCloud's page says of calls that are refused for it that they run into the limit too. Nobody is locked
 //! out, for a signature does not say who brings it.
 //!
+//! Between the signature and the count there is room for what is not to be counted: a repeat of a call whose answer was
+//! lost, say. Nor is a call that fails here, through no fault of the caller's; if the count cannot be given back either,
+//! it stays.
+//!
 //! A call costs no read, for the app is remembered, and what is counted of it: one write of one unit; four units in one
 //! transaction for a call that may come so often an hour and so often a day; nothing for one without a limit.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::warn;
 
 use crate::dialect::rongcloud::signature::{Signed, unknown_app};
 use crate::dialect::rongcloud::{Call, Code, Command, Error};
-use crate::domain::{App, AppName, Rate, Rongcloud, Timestamp};
-use crate::runtime::http::Request;
+use crate::domain::{App, AppName, Rate, Timestamp};
+use crate::runtime::http::{PATIENCE, Request};
+use crate::runtime::telemetry::chain;
 use crate::store::Counted;
 
 use super::{Gate, Refused};
+
+/// How long a call may take once it is counted. What is left of the time that a request has is for giving the count back.
+const CALL_PATIENCE: Duration = PATIENCE.saturating_sub(Duration::from_secs(2));
+
+/// A call that is signed with the secret of the app that it names, and not yet counted.
+#[derive(Debug)]
+pub struct SignedCall {
+    /// The app.
+    pub app: Arc<App>,
+    /// When it came.
+    pub now: Timestamp,
+    command: &'static Command,
+    rates: Vec<Rate>,
+    weight: u32,
+    is_switched_on: bool,
+}
 
 impl From<Error> for Refused<Error> {
     fn from(error: Error) -> Self {
@@ -24,40 +49,60 @@ impl From<Error> for Refused<Error> {
 }
 
 impl Gate {
-    /// Lets a server's call in that is signed with the secret of the app that it names, unless it is one too many or its
-    /// service is off.
-    pub async fn signed(&self, command: &Command, request: &Request) -> Result<Arc<App>, Refused<Error>> {
+    /// Lets a server's call in that is signed with the secret of the app that it names, for now: before it is done it is
+    /// [counted](Self::counted).
+    pub async fn signed(&self, command: &'static Command, request: &Request) -> Result<SignedCall, Refused<Error>> {
         let now = self.clock.now();
         let signed = Signed::read(&request.headers)?;
         let app = self.apps.by_name(&AppName::AppKey(signed.app_key.clone())).await?.ok_or_else(unknown_app)?;
-        signed.verify(&app, now)?;
-        let settings = app.rongcloud.as_ref().ok_or_else(unknown_app)?;
-        self.count(command, &app, settings, &request.body, now).await?;
-        let service = command.call.service();
-        if service.is_some_and(|service| !settings.services.contains(&service)) {
-            return Err(Error::new(Code::NotEnabled, "this service is not switched on for the app").into());
-        }
-        Ok(app)
+        let settings = signed.verify(&app, now)?;
+        let rates = command.rates(settings).into_owned();
+        let is_switched_on = command.call.service().is_none_or(|service| settings.services.contains(&service));
+        Ok(SignedCall { app, now, command, rates, weight: command.weight(&request.body), is_switched_on })
     }
 
-    async fn count(
+    /// Has a call done, unless it is one too many or its service is off. If that fails here, or takes too long, the call is
+    /// not counted after all.
+    pub async fn counted<T>(
         &self,
-        command: &Command,
-        app: &App,
-        settings: &Rongcloud,
-        body: &[u8],
-        now: Timestamp,
-    ) -> Result<(), Refused<Error>> {
-        let rates = command.rates(settings);
-        let counted = Counted {
-            app: &app.id,
-            command: command.path,
-            weight: command.weight(body),
-            rates: &rates,
-            utc_offset_minutes: app.quotas.utc_offset_minutes,
-        };
-        let too_many = |rate| Error::new(Code::TooFrequent, too_frequent(command, counted.weight, rate));
-        self.calls.count(counted, now).await?.map_err(|rate| too_many(rate).into())
+        call: &SignedCall,
+        done: impl Future<Output = Result<T, Refused<Error>>>,
+    ) -> Result<T, Refused<Error>> {
+        let counted = call.counted();
+        call.command.fits(call.weight, &call.rates)?;
+        if let Err(rate) = self.calls.count(counted, call.now).await? {
+            return Err(Error::new(Code::TooFrequent, too_frequent(call.command, call.weight, rate)).into());
+        }
+        if !call.is_switched_on {
+            return Err(Error::new(Code::NotEnabled, "this service is not switched on for the app").into());
+        }
+        let outcome = timeout(CALL_PATIENCE, done).await.unwrap_or_else(|_| Err(Error::too_slow().into()));
+        if outcome.as_ref().is_err_and(is_ours)
+            && let Err(failure) = self.calls.give_back(counted, call.now).await
+        {
+            warn!(app.id = %call.app.id, error = chain(&failure), "A call that failed here counts all the same");
+        }
+        outcome
+    }
+}
+
+impl SignedCall {
+    fn counted(&self) -> Counted<'_> {
+        Counted {
+            app: &self.app.id,
+            command: self.command.path,
+            weight: self.weight,
+            rates: &self.rates,
+            utc_offset_minutes: self.app.quotas.utc_offset_minutes,
+        }
+    }
+}
+
+/// Whether it was no fault of the caller's.
+fn is_ours(refused: &Refused<Error>) -> bool {
+    match refused {
+        Refused::Told(error) => matches!(error.code, Code::Internal | Code::Timeout),
+        Refused::Store(_) => true,
     }
 }
 
@@ -78,6 +123,14 @@ mod tests {
     use crate::domain::Per;
 
     use super::*;
+
+    #[test]
+    fn only_what_fails_here_is_no_fault_of_the_callers() {
+        for code in Code::ALL {
+            let expected = matches!(code.number(), 1000 | 1050);
+            assert_eq!(is_ours(&Error::new(*code, "").into()), expected, "{code}");
+        }
+    }
 
     #[test]
     fn who_calls_too_often_is_told_which_limit_it_was() {

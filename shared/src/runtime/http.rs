@@ -37,7 +37,7 @@ pub struct Request {
 
 /// How long a request may take. API Gateway waits for thirty seconds and then answers by itself, in words that no contract
 /// has; what is left is for the way back.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Why a request was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

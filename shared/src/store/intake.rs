@@ -132,6 +132,13 @@ impl IntakeStore {
         Err(StoreError::Contended(ROUNDS).into())
     }
 
+    /// What a request is a repeat of, if it is one; nothing is changed. Strongly consistent, for a unit.
+    pub async fn repeat(&self, intake: &Intake<'_>) -> Result<Option<Accepted>, StoreError> {
+        let Some(key) = intake.known_key() else { return Ok(None) };
+        let item = item::get(&self.client, &self.table, &key).await?;
+        Ok(item.and_then(|item| read_repeat(&item, intake)))
+    }
+
     fn write_spent(&self, key: &Key, before: Spent, after: Spent) -> Result<TransactWriteItem, StoreError> {
         let mut item = key.item();
         item.extend([

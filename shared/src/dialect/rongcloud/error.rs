@@ -22,6 +22,16 @@ impl Error {
     pub fn new(code: Code, info: impl Into<String>) -> Self {
         Self { code, info: sentence(info.into()) }
     }
+
+    /// A call that failed here.
+    pub fn internal() -> Self {
+        Self::new(Code::Internal, "internal error: try again")
+    }
+
+    /// A call that took too long here. What it asked for may have been done.
+    pub fn too_slow() -> Self {
+        Self::new(Code::Timeout, "it took too long here, and may have been done: try again")
+    }
 }
 
 impl Fault for Code {

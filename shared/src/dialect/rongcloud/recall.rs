@@ -149,10 +149,7 @@ mod tests {
         for anything in ["", "now", "-1", "1700000000.5"] {
             assert_eq!(recall(&format!("&sentTime={anything}")), Ok(plain.clone()));
         }
-        for (more, info) in [
-            ("&isAdmin=yes", "isAdmin must be 0 or 1"),
-            ("&isDelete=2", "isDelete must be 0 or 1"),
-        ] {
+        for (more, info) in [("&isAdmin=yes", "isAdmin must be 0 or 1"), ("&isDelete=2", "isDelete must be 0 or 1")] {
             assert_eq!(recall(more).unwrap_err(), Error::new(Code::Parameter, info));
         }
         for (form, info) in [
