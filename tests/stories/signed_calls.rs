@@ -304,7 +304,7 @@ async fn a_hundred_calls_in_a_second_are_counted_over_the_day_to_the_last() {
     let told = answer(stack, "/push/user.json", &to(31), &[]).await;
     assert_eq!(
         (&told["code"], told["errorMessage"].as_str().unwrap()),
-        (&json!(1002), "userIds names 31 users: at most 30 fit, for the app may push to no more in one second")
+        (&json!(1002), "userIds names too many users: at most 30 fit, for the app may push to no more in one second")
     );
     assert_eq!(answer(stack, "/push/user.json", &to(30), &[]).await["code"], 200);
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::dialect::rongcloud::signature::{Signed, unknown_app};
 use crate::dialect::rongcloud::{Call, Code, Command, Error};
@@ -76,7 +76,10 @@ impl Gate {
         if !call.is_switched_on {
             return Err(Error::new(Code::NotEnabled, "this service is not switched on for the app").into());
         }
-        let outcome = timeout(CALL_PATIENCE, done).await.unwrap_or_else(|_| Err(Error::too_slow().into()));
+        let outcome = timeout(CALL_PATIENCE, done).await.unwrap_or_else(|_| {
+            error!(app.id = %call.app.id, command = call.command.path, "A call took too long");
+            Err(Error::too_slow().into())
+        });
         if outcome.as_ref().is_err_and(is_ours)
             && let Err(failure) = self.calls.give_back(counted, call.now).await
         {

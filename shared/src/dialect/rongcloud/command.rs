@@ -147,7 +147,7 @@ impl Command {
         match rates.iter().min_by_key(|rate| rate.times) {
             Some(Rate { times, per }) if (1..weight).contains(times) => {
                 let fault = format!(
-                    "userIds names {weight} users: at most {times} fit, for the app may push to no more in one {per}"
+                    "userIds names too many users: at most {times} fit, for the app may push to no more in one {per}"
                 );
                 Err(Error::new(Code::Parameter, fault))
             }
@@ -244,7 +244,7 @@ mod tests {
         ] {
             assert_eq!(fits(weight, own.clone()), Ok(()), "{weight} {own}");
         }
-        let told = "userIds names 31 users: at most 30 fit, for the app may push to no more in one second";
+        let told = "userIds names too many users: at most 30 fit, for the app may push to no more in one second";
         assert_eq!(fits(31, json!({"second": 30, "day": 1_000})), Err((Code::Parameter, told.to_owned())));
         assert!(fits(31, json!({"second": 40, "hour": 30})).unwrap_err().1.ends_with("in one hour"));
     }
