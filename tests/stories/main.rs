@@ -23,6 +23,7 @@ mod requests_as_they_come;
 mod rongcloud_push;
 mod seed_page;
 mod signed_calls;
+mod signed_pushes_survive;
 mod sockets;
 mod start_and_stop;
 mod timpush;
