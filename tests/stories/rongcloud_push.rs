@@ -1,5 +1,6 @@
 //! RongCloud's contract: who is pushed to, what is kept, and what is withdrawn.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fanfare::dialect::rongcloud::Command;
@@ -330,6 +331,25 @@ async fn a_recall_reaches_who_has_the_message_and_keeps_it_from_the_others() {
     assert_eq!(types(&stack.socket("ben", "tablet").await.sync().await), ["revoke"]);
     stack.advance(101).await;
     assert!(stack.socket("ben", "laptop").await.sync().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_withdrawn_can_be_sent_again() {
+    let stack = an_eager_stack().await;
+    let mut anne = stack.socket("anne", "phone").await;
+    let message = message("oops", json!({"is_to_all": true}));
+    let first = id(&good(&stack, "/push.json", &message).await, "messageUID");
+    assert_eq!(anne.hear().await["id"], first);
+    good_form(&stack, "/message/broadcast/recall.json", &recall(&first)).await;
+    assert_eq!(anne.hear().await["type"], "revoke");
+
+    // Meant, and no repeat of what is no more. Of eight at once, seven are.
+    let calls = (0..8).map(|_| good(&stack, "/push.json", &message));
+    let ids: BTreeSet<String> = join_all(calls).await.iter().map(|answer| id(answer, "messageUID")).collect();
+    assert_eq!((ids.len(), ids.contains(&first)), (1, false));
+    assert_eq!(anne.hear().await["id"], ids.first().unwrap().as_str());
+    stack.idle().await;
+    assert_eq!(anne.hear_within(Duration::from_millis(200)).await, None);
 }
 
 #[tokio::test]

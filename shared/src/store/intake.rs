@@ -103,8 +103,11 @@ impl IntakeStore {
         for round in 0..ROUNDS {
             let items = item::get_all(&self.client, &self.table, &asked).await?;
             let find = |key: &Option<Key>| items.iter().find(|item| Key::of(item).as_ref() == key.as_ref());
-            if let Some(repeat) = find(&known_key).and_then(|item| read_repeat(item, intake)) {
-                return Ok(repeat);
+            let known = find(&known_key).and_then(|item| read_known(item, intake));
+            if let Some(known) = &known
+                && !self.is_withdrawn(intake, known).await?
+            {
+                return Ok(known.as_repeat());
             }
             let before = find(&quota_key).map_or_else(Spent::default, read_spent);
             let after = match intake.number {
@@ -119,7 +122,7 @@ impl IntakeStore {
                 writes.push(self.write_spent(key, before, after)?);
             }
             if let Some(key) = &known_key {
-                writes.push(self.write_known(key, intake, &push)?);
+                writes.push(self.write_known(key, intake, &push, known.as_ref())?);
             }
             if let Repeated::ByWithdrawing(withdrawn) = intake.repeated {
                 writes.extend(recall::forget(&self.table, withdrawn)?);
@@ -136,7 +139,20 @@ impl IntakeStore {
     pub async fn repeat(&self, intake: &Intake<'_>) -> Result<Option<Accepted>, StoreError> {
         let Some(key) = intake.known_key() else { return Ok(None) };
         let item = item::get(&self.client, &self.table, &key).await?;
-        Ok(item.and_then(|item| read_repeat(&item, intake)))
+        match item.and_then(|item| read_known(&item, intake)) {
+            Some(known) if !self.is_withdrawn(intake, &known).await? => Ok(Some(known.as_repeat())),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the push that the same content made was withdrawn: then the same again is meant, and no repeat.
+    async fn is_withdrawn(&self, intake: &Intake<'_>, known: &Known) -> Result<bool, StoreError> {
+        match intake.repeated {
+            Repeated::BySameContent { .. } => {
+                Ok(item::get(&self.client, &self.table, &keys::recalled(known.push)).await?.is_some())
+            }
+            Repeated::Never | Repeated::ByWithdrawing(_) => Ok(false),
+        }
     }
 
     fn write_spent(&self, key: &Key, before: Spent, after: Spent) -> Result<TransactWriteItem, StoreError> {
@@ -155,19 +171,30 @@ impl IntakeStore {
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    /// Makes the request known, unless one is known already by which it is a repeat.
-    fn write_known(&self, key: &Key, intake: &Intake<'_>, push: &Push) -> Result<TransactWriteItem, StoreError> {
+    /// Makes the request known, unless one is known already by which it is a repeat: any but the one whose push was
+    /// `withdrawn`.
+    fn write_known(
+        &self,
+        key: &Key,
+        intake: &Intake<'_>,
+        push: &Push,
+        withdrawn: Option<&Known>,
+    ) -> Result<TransactWriteItem, StoreError> {
         let mut item = key.item();
         item.extend([
             ("i".to_owned(), s(push.id.to_string())),
             ("t".to_owned(), s(push.task_id.clone())),
             ("expires_at".to_owned(), n(intake.known_until())),
         ]);
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk) OR expires_at <= :now")
-            .expression_attribute_values(":now", n(intake.now.secs()));
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        let is_free = "attribute_not_exists(pk) OR expires_at <= :now";
+        let put = match withdrawn {
+            None => put.condition_expression(is_free),
+            Some(known) => put
+                .condition_expression(format!("{is_free} OR i = :withdrawn"))
+                .expression_attribute_values(":withdrawn", s(known.push.to_string())),
+        };
+        let put = put.expression_attribute_values(":now", n(intake.now.secs()));
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 }
@@ -194,14 +221,23 @@ impl Intake<'_> {
     }
 }
 
-fn read_repeat(item: &Item, intake: &Intake<'_>) -> Option<Accepted> {
+/// What a request was answered before.
+struct Known {
+    push: PushId,
+    task_id: String,
+}
+
+impl Known {
+    fn as_repeat(&self) -> Accepted {
+        Accepted::Repeat { push: self.push, task_id: self.task_id.clone() }
+    }
+}
+
+fn read_known(item: &Item, intake: &Intake<'_>) -> Option<Known> {
     // What is past its time may still be there: TTL takes hours to get to it.
     let alive = number::<i64>(item, "expires_at")? > intake.now.secs();
     alive.then_some(())?;
-    Some(Accepted::Repeat {
-        push: PushId::try_from(text(item, "i")?.to_owned()).ok()?,
-        task_id: text(item, "t")?.to_owned(),
-    })
+    Some(Known { push: PushId::try_from(text(item, "i")?.to_owned()).ok()?, task_id: text(item, "t")?.to_owned() })
 }
 
 fn read_spent(item: &Item) -> Spent {
