@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fanfare::dialect::rongcloud::Command;
+use fanfare::domain::{PushId, Shard};
+use fanfare::store::LedgerStore;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -388,6 +390,46 @@ async fn a_message_that_is_withdrawn_before_it_is_sent_is_not_sent() {
         .values()
         .fold((0, 0), |(targeted, expired), account| (targeted + account.targeted, expired + account.settled.expired));
     assert_eq!((targeted, expired), (4, 4), "{account:?}");
+    let usage = stack.local(Method::GET, "usage", None).await;
+    assert_eq!(usage["sqs"]["queues"].get("DeliverFcmQueue"), None, "what is withdrawn takes nothing of a channel");
+}
+
+/// A message whose only device is tried once in vain, and again some seconds later; withdrawn in between.
+async fn withdrawn_between_two_attempts(stack: &Stack, faults: Value) -> String {
+    stack.register("anne", "phone", "fcm", &fcm("anne")).await;
+    let later = json!({"errors": [{"first": 1, "status": 503, "reason": "UNAVAILABLE", "retry_after": 6}]});
+    stack.local(Method::PUT, "vendors/fcm", Some(later)).await;
+    let fields = [PLAIN.as_slice(), &[("pushContent", "look")]].concat();
+    let sent = id(&good_form(stack, "/message/broadcast.json", &fields).await, "messageUID");
+    stack.until("it is tried", async || stack.deliveries("fcm").await.len() == 1).await;
+    good_form(stack, "/message/broadcast/recall.json", &recall(&sent)).await;
+    stack.local(Method::PUT, "faults", Some(faults)).await;
+    sent
+}
+
+#[tokio::test]
+async fn a_message_that_is_withdrawn_between_two_attempts_is_not_tried_again() {
+    let stack = an_eager_stack().await;
+    let sent = withdrawn_between_two_attempts(&stack, json!({})).await;
+    let expired = async || stack.account(&sent).await.values().map(|account| account.settled.expired).sum::<u32>() == 1;
+    stack.until("it has expired", expired).await;
+    assert_eq!(stack.deliveries("fcm").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_of_which_it_cannot_be_known_whether_it_was_withdrawn_is_neither_sent_nor_held() {
+    let stack = an_eager_stack().await;
+    let fail = json!({"fail": [{"function": "deliver-fcm", "service": "dynamodb", "operation": "GetItem", "times": 1_000,
+        "error": "ProvisionedThroughputExceededException"}]});
+    let sent = withdrawn_between_two_attempts(&stack, fail).await;
+    let was_read = async || stack.local(Method::GET, "faults", None).await["fail"][0]["calls"].as_u64() >= Some(1);
+    stack.until("the mark is read", was_read).await;
+    stack.nothing_runs().await;
+    assert_eq!(stack.deliveries("fcm").await.len(), 1);
+    let (client, tables) = stack.store().await;
+    let ledger = LedgerStore::new(client, tables.pushes);
+    let batches = ledger.batches(PushId::try_from(sent).unwrap(), Shard(0)).await.unwrap();
+    assert_eq!(batches.iter().map(|(key, _)| key.attempt).collect::<Vec<_>>(), [0], "nobody has a lease");
 }
 
 #[tokio::test]

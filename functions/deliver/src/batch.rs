@@ -62,7 +62,9 @@ impl Deliver {
         deadline: Timestamp,
     ) -> Result<Option<Done>, Failure> {
         let targets = task.to.len() as u32;
-        if !push.is_alive_on(task.channel, self.clock.now()) {
+        // Before it takes of the channel's rate, or waits for its turn, and once more when it has: see below.
+        let is_over = !push.is_alive_on(task.channel, self.clock.now());
+        if is_over || self.is_recalled(push, key, deadline).await? {
             let tally = Tally { expired: targets, ..Tally::default() };
             return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
         }
@@ -85,7 +87,7 @@ impl Deliver {
             return Err(Failure::Held);
         }
         // As late as can be: whatever waited before, in a queue or for its window, is not sent once it is withdrawn.
-        if self.is_recalled(push).await? {
+        if self.is_recalled(push, key, deadline).await? {
             let tally = Tally { expired: targets, ..Tally::default() };
             return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
         }
@@ -109,11 +111,15 @@ impl Deliver {
         self.finish(deadline, key, targets, settled).await.map(Some)
     }
 
-    /// Whether a push was withdrawn. Of one that cannot be nothing is read.
-    async fn is_recalled(&self, push: &Push) -> Result<bool, Failure> {
-        match &push.message {
-            Some(message) if message.recallable => self.pushes.is_recalled(push.id).await.map_err(Failure::of),
-            _ => Ok(false),
+    /// Whether a push was withdrawn. If that cannot be known now, the lease is given back: the message comes again, and
+    /// need not wait for the end of a lease that nobody uses.
+    async fn is_recalled(&self, push: &Push, key: &BatchKey, deadline: Timestamp) -> Result<bool, Failure> {
+        match self.pushes.is_recalled(push).await {
+            Ok(is_recalled) => Ok(is_recalled),
+            Err(error) => {
+                self.ledger.release(key, deadline).await.map_err(Failure::of)?;
+                Err(Failure::of(error))
+            }
         }
     }
 

@@ -56,6 +56,16 @@ impl FanOut {
         for (channel, slices) in cut(&addressed, cuts.at).slices {
             cuts.slices.entry(channel).or_insert(slices);
         }
+        if self.pushes.is_recalled(&push).await.map_err(Failure::of)? {
+            for (channel, slices) in &cuts.slices {
+                for (number, (_, devices)) in slices.iter().enumerate() {
+                    let slice = from.readdressed_slice(number);
+                    let key = BatchKey { push: id, shard, channel: *channel, slice, attempt: 0 };
+                    self.ledger.put_unsent(&key, *devices, self.clock.now()).await.map_err(Failure::of)?;
+                }
+            }
+            return Ok(());
+        }
         for (channel, mut slices) in slices(&push, shard, addressed, &cuts) {
             for slice in &mut slices {
                 slice.task.slice = from.readdressed_slice(slice.number);

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::FanOut;
 use crate::address::Addressing;
-use crate::cut::{Slice, cuts, slices};
+use crate::cut::{cuts, slices};
 use crate::pace::Overflow;
 
 /// Users of one task to address them again: their places fit a message many times over.
@@ -66,8 +66,18 @@ impl FanOut {
         let left = std::mem::take(&mut addressed.left);
         let mut by_channel: BTreeMap<Channel, Vec<_>> = slices(&push, shard, addressed, &cuts);
         by_channel.retain(|channel, _| resume.as_ref().is_none_or(|resume| *channel == resume.channel));
+        // Cut as ever, so that the account knows for whom it was; but nothing of it takes of a channel's rate.
+        if self.pushes.is_recalled(&push).await.map_err(Failure::of)? {
+            info!(push.id = %id, shard = shard.0, "Push `{id}` was withdrawn: what of it is not sent is not sent");
+            return self.settle_unsent(&push, shard, &cuts, resume.as_ref(), |_, _, devices| Some(devices)).await;
+        }
         if is_repeat {
-            self.settle_empty(&push, shard, &cuts, &by_channel, resume.as_ref()).await?;
+            // A slice in which it finds no one any more is never sent.
+            let empty = |channel: Channel, number: usize, _| {
+                let found = by_channel.get(&channel).map_or(&[][..], Vec::as_slice);
+                (!found.iter().any(|slice| slice.number == number)).then_some(0)
+            };
+            self.settle_unsent(&push, shard, &cuts, resume.as_ref(), empty).await?;
         }
         if resume.as_ref().is_none_or(|resume| resume.channel == Channel::Ws) {
             self.readdress_left(&push, shard, &left).await?;
@@ -81,23 +91,25 @@ impl FanOut {
         Ok(())
     }
 
-    /// Slices in which a repeat finds no one any more are settled: no batch will ever do it.
-    async fn settle_empty(
+    /// Settles slices of which no batch will ever be sent, from where a task goes on. `unsent` tells, of a slice and the
+    /// devices that it had, whether it is one, and how many devices that settles.
+    async fn settle_unsent(
         &self,
         push: &Push,
         shard: Shard,
         cuts: &Cuts,
-        batches: &BTreeMap<Channel, Vec<Slice>>,
         resume: Option<&Resume>,
+        unsent: impl Fn(Channel, usize, u32) -> Option<u32>,
     ) -> Result<(), Failure> {
-        let meant = cuts.slices.iter().filter(|(channel, _)| resume.is_none_or(|resume| resume.channel == **channel));
-        for (channel, slices) in meant {
-            let found = batches.get(channel).map_or(&[][..], Vec::as_slice);
-            for number in resume.map_or(0, |resume| resume.slice)..slices.len() {
-                if !found.iter().any(|slice| slice.number == number) {
+        let channels =
+            cuts.slices.iter().filter(|(channel, _)| resume.is_none_or(|resume| resume.channel == **channel));
+        for (channel, slices) in channels {
+            let first = resume.map_or(0, |resume| resume.slice);
+            for (number, (_, devices)) in slices.iter().enumerate().skip(first) {
+                if let Some(devices) = unsent(*channel, number, *devices) {
                     let slice = number.to_string();
                     let key = BatchKey { push: push.id, shard, channel: *channel, slice, attempt: 0 };
-                    self.ledger.put_empty(&key, self.clock.now()).await.map_err(Failure::of)?;
+                    self.ledger.put_unsent(&key, devices, self.clock.now()).await.map_err(Failure::of)?;
                 }
             }
         }

@@ -179,12 +179,14 @@ impl LedgerStore {
         Ok(unless_refused(put.send().await)?.is_some())
     }
 
-    /// Settles a batch that a repeat found empty, unless there is one of its name: no one is in it any more.
-    pub async fn put_empty(&self, batch: &BatchKey, now: Timestamp) -> Result<(), StoreError> {
-        let done = serde_json::to_vec(&Done::default()).map_err(|error| StoreError::corrupt("batch", error))?;
+    /// Settles a batch that is not sent, unless there is one of its name: its devices have expired. There are none of a
+    /// batch that a repeat found empty.
+    pub async fn put_unsent(&self, batch: &BatchKey, targets: u32, now: Timestamp) -> Result<(), StoreError> {
+        let done = Done { tally: Tally { expired: targets, ..Tally::default() }, ..Done::default() };
+        let done = serde_json::to_vec(&done).map_err(|error| StoreError::corrupt("batch", error))?;
         let mut item = keys::batch(batch.push, batch.shard, &batch.to_string()).item();
         item.extend([
-            ("n".to_owned(), n(0)),
+            ("n".to_owned(), n(targets)),
             ("d".to_owned(), b(done)),
             ("expires_at".to_owned(), n(now.secs() + limits::PUSH_RETENTION_SECS)),
         ]);

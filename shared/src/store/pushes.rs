@@ -57,9 +57,12 @@ impl PushStore {
     }
 
     /// Whether a push was withdrawn: what of it is not sent yet is not to be sent. Strongly consistent, so it
-    /// costs a unit; ask only of what can be withdrawn.
-    pub async fn is_recalled(&self, id: PushId) -> Result<bool, StoreError> {
-        Ok(item::get(&self.client, &self.table, &keys::recalled(id)).await?.is_some())
+    /// costs a unit; of what cannot be withdrawn nothing is read.
+    pub async fn is_recalled(&self, push: &Push) -> Result<bool, StoreError> {
+        if !push.message.as_ref().is_some_and(|message| message.recallable) {
+            return Ok(false);
+        }
+        Ok(item::get(&self.client, &self.table, &keys::recalled(push.id)).await?.is_some())
     }
 
     fn remember(&self, push: &Arc<Push>) {
