@@ -67,6 +67,11 @@ impl Socket {
 
     /// Asks for what was missed; returns the pushes, in order, up to the end of the sync.
     pub async fn sync(&mut self) -> Vec<Value> {
+        self.sync_once().await.0
+    }
+
+    /// The same, with the frame that ends it.
+    pub async fn sync_once(&mut self) -> (Vec<Value>, Value) {
         self.say(json!({"type": "sync"})).await;
         let mut pushes = Vec::new();
         loop {
@@ -75,7 +80,7 @@ impl Socket {
                 Some("push" | "revoke") => pushes.push(frame),
                 Some("synced") => {
                     assert_eq!(frame["delivered"], pushes.len());
-                    return pushes;
+                    return (pushes, frame);
                 }
                 _ => panic!("not expected during a sync: {frame}"),
             }

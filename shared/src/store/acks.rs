@@ -12,28 +12,31 @@ use crate::domain::{AppId, DeviceId, Seq, Timestamp, UserId, limits};
 
 use super::StoreError;
 use super::error::unless_refused;
-use super::item::{self, n, number};
+use super::item::{self, Item, n, number};
 use super::keys::{self, Key};
 
-/// Acknowledgements that are kept of a device beyond its floor, before more are let be: several times what an app
-/// pushes within the seven days that it can be asked for.
+/// Acknowledgements that are kept of a device beyond its floor, before more are let be: a device that acknowledges for
+/// as long as its socket lives, and does not sync, comes to this at one push in four seconds. A sync drops those that no
+/// longer say anything. What was let be is sent again by a sync, if it is still kept.
 const MOST: usize = 2_000;
 /// Items deleted side by side.
 const DELETIONS_AT_ONCE: usize = 8;
 
-/// What a device has acknowledged: every push up to a floor is settled for it, and those listed beyond.
+/// What a device has acknowledged: every push up to a floor is settled for it, but for a few, and those listed beyond.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Acknowledged {
     /// Pushes up to this one are settled: acknowledged, not for its user, or past their lifetime.
     pub floor: Seq,
-    /// Pushes beyond it that were acknowledged.
+    /// Those up to it of which it is not known yet whether they are for the device.
+    pub open: BTreeSet<Seq>,
+    /// Pushes that were acknowledged, beyond the floor or among those.
     pub seqs: BTreeSet<Seq>,
 }
 
 impl Acknowledged {
     /// Whether the push need not be sent to the device again.
     pub fn covers(&self, seq: Seq) -> bool {
-        seq <= self.floor || self.seqs.contains(&seq)
+        (seq <= self.floor && !self.open.contains(&seq)) || self.seqs.contains(&seq)
     }
 }
 
@@ -53,10 +56,10 @@ impl AckStore {
     /// What a device has acknowledged, strongly consistent.
     pub async fn get(&self, app: &AppId, user: &UserId, device: &DeviceId) -> Result<Acknowledged, StoreError> {
         let item = item::get(&self.client, &self.table, &keys::acks(app, user, device)).await?.unwrap_or_default();
-        let seqs = item.get("a").and_then(|value| value.as_ns().ok()).into_iter().flatten();
         Ok(Acknowledged {
             floor: Seq(number(&item, "f").unwrap_or(0)),
-            seqs: seqs.filter_map(|seq| seq.parse().ok()).map(Seq).collect(),
+            open: read_numbers(&item, "o"),
+            seqs: read_numbers(&item, "a"),
         })
     }
 
@@ -98,32 +101,46 @@ impl AckStore {
         Ok(())
     }
 
-    /// Raises the floor, and drops from the list what it covers.
+    /// Writes how far everything is settled, and drops acknowledgements that say nothing more: those that are in
+    /// `read` and no longer in `settled`. What was acknowledged meanwhile stays.
     pub async fn settle(
         &self,
         app: &AppId,
         user: &UserId,
         device: &DeviceId,
-        floor: Seq,
-        covered: &BTreeSet<Seq>,
+        read: &Acknowledged,
+        settled: &Acknowledged,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let update = self
+        let (mut sets, mut rest) = ("SET f = :floor, expires_at = :end".to_owned(), String::new());
+        let mut update = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::acks(app, user, device).item()))
-            .condition_expression("attribute_not_exists(f) OR f < :floor")
-            .expression_attribute_values(":floor", n(floor))
+            .expression_attribute_values(":floor", n(settled.floor))
             .expression_attribute_values(":end", n(end(now)));
-        let update = if covered.is_empty() {
-            update.update_expression("SET f = :floor, expires_at = :end")
+        if settled.open.is_empty() {
+            rest.push_str(" REMOVE o");
         } else {
-            update
-                .update_expression("SET f = :floor, expires_at = :end DELETE a :covered")
-                .expression_attribute_values(":covered", numbers(covered))
+            sets.push_str(", o = :open");
+            update = update.expression_attribute_values(":open", numbers(&settled.open));
+        }
+        let dropped: BTreeSet<Seq> = read.seqs.difference(&settled.seqs).copied().collect();
+        if !dropped.is_empty() {
+            rest.push_str(" DELETE a :dropped");
+            update = update.expression_attribute_values(":dropped", numbers(&dropped));
+        }
+        // Refused if another socket of the device has settled more: what holds was read before it.
+        let floor = if read.floor == Seq(0) { "attribute_not_exists(f) OR f = :floor_read" } else { "f = :floor_read" };
+        update = update.expression_attribute_values(":floor_read", n(read.floor));
+        let open = if read.open.is_empty() {
+            "attribute_not_exists(o)"
+        } else {
+            update = update.expression_attribute_values(":open_read", numbers(&read.open));
+            "o = :open_read"
         };
-        // Refused if another socket of the device has raised it further.
+        let update = update.update_expression(sets + &rest).condition_expression(format!("({floor}) AND {open}"));
         unless_refused(update.send().await).map(drop)
     }
 }
@@ -131,6 +148,11 @@ impl AckStore {
 /// Nothing acknowledged can outlive this: a push is kept for seven days at most.
 fn end(now: Timestamp) -> i64 {
     now.secs() + i64::from(limits::LIFETIME_SECS) + 86_400
+}
+
+fn read_numbers(item: &Item, name: &str) -> BTreeSet<Seq> {
+    let numbers = item.get(name).and_then(|value| value.as_ns().ok()).into_iter().flatten();
+    numbers.filter_map(|number| number.parse().ok()).map(Seq).collect()
 }
 
 fn numbers(seqs: &BTreeSet<Seq>) -> AttributeValue {

@@ -44,11 +44,21 @@ impl OfflineStore {
         Self { client, table: table.into() }
     }
 
-    /// What an app has kept after a push, oldest first, strongly consistent. Some may be past their lifetime.
-    pub async fn after(&self, app: &AppId, floor: Seq) -> Result<Vec<Offline>, StoreError> {
-        let (from, to) = (keys::offline_place(floor.next()), keys::offline_place(Seq(u64::MAX)));
-        let items = item::query(&self.client, &self.table, &keys::offline(app), &from, &to).await?;
-        items.iter().map(whole).collect()
+    /// What an app has kept after a push, oldest first, strongly consistent: so many at most, in one request, and
+    /// whether there may be more. Some may be past their lifetime: TTL takes them days later.
+    pub async fn after(&self, app: &AppId, floor: Seq, most: i32) -> Result<(Vec<Offline>, bool), StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND sk > :floor")
+            .expression_attribute_values(":pk", s(keys::offline(app)))
+            .expression_attribute_values(":floor", s(keys::offline_place(floor)))
+            .consistent_read(true)
+            .limit(most);
+        let answer = query.send().await?;
+        let kept = answer.items().iter().map(whole).collect::<Result<_, _>>()?;
+        Ok((kept, answer.last_evaluated_key.is_some()))
     }
 
     /// What an app has kept among some of its pushes, strongly consistent, in no order.
