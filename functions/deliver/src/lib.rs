@@ -5,6 +5,7 @@ mod admit;
 mod batch;
 mod news;
 mod settle;
+mod vault;
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use fanfare::domain::{Channel, Timestamp};
 use fanfare::queue::{self, DeliverTask, Queues, Urls, Webhooks, consume};
 use fanfare::runtime::config::{Environment, Lookup, Tables, parsed};
 use fanfare::runtime::{Clock, aws, telemetry};
-use fanfare::store::{self, AppStore, ConnectionStore, ContactStore, LedgerStore, PaceStore, PushStore};
+use fanfare::store::{self, AppStore, ConnectionStore, ContactStore, LedgerStore, PaceStore, PushStore, TokenStore};
 use lambda_runtime::{LambdaEvent, service_fn};
 
 /// What the function works with. Clones share connections and what is remembered.
@@ -61,6 +62,7 @@ impl Deliver {
         let config = aws::config().await;
         let client = store::Client::new(&config);
         let clock = Clock::from_lookup(lookup);
+        let vault = Arc::new(vault::StoreVault(TokenStore::new(client.clone(), &tables.apps)));
         let sockets = (channel == Channel::Ws).then(|| fanfare::channel::ws::Client::new(&config));
         Ok(Self {
             apps: AppStore::new(client.clone(), tables.apps),
@@ -72,7 +74,7 @@ impl Deliver {
             pace: PaceStore::new(client.clone(), &tables.pushes),
             pushes: PushStore::new(client, &tables.pushes),
             queues: Queues::new(queue::Client::new(&config), urls),
-            senders: Senders::new(clock.clone(), sockets)?,
+            senders: Senders::new(clock.clone(), sockets, vault)?,
             webhooks: Webhooks::from_lookup(queue::Client::new(&config), lookup)?,
             clock,
         })

@@ -58,6 +58,41 @@ impl<'a> Batch<'a> {
         outcomes
     }
 
+    /// The outcomes of requests that each name up to `most` targets: those of one request share what `key` says of them,
+    /// their wording for one. No more than `concurrency` requests are under way at a time. `send` answers one outcome for
+    /// each of its targets, in their order.
+    pub(super) async fn each_request<K, F>(
+        &self,
+        most: usize,
+        concurrency: usize,
+        key: impl Fn(&'a Target) -> K,
+        send: impl Fn(Vec<&'a Target>) -> F,
+    ) -> Vec<Outcome>
+    where
+        K: Ord,
+        F: Future<Output = Vec<Outcome>>,
+    {
+        let mut groups: BTreeMap<K, Vec<usize>> = BTreeMap::new();
+        for (place, target) in self.targets.iter().enumerate() {
+            groups.entry(key(target)).or_default().push(place);
+        }
+        let requests = groups.values().flat_map(|places| places.chunks(most.max(1)));
+        // A target whose outcome should be lost would be tried again.
+        let mut outcomes = self.all(&Outcome::Transient(None));
+        stream::iter(requests)
+            .map(|places| {
+                let targets = places.iter().map(|place| &self.targets[*place]).collect();
+                send(targets).map(move |outcomes| (places, outcomes))
+            })
+            .buffer_unordered(concurrency.max(1))
+            .for_each(|(places, answered)| {
+                places.iter().zip(answered).for_each(|(place, outcome)| outcomes[*place] = outcome);
+                ready(())
+            })
+            .await;
+        outcomes
+    }
+
     /// What is the same for all targets with the same wording, made once for each wording that occurs.
     pub(super) fn by_wording<T, E>(&self, make: impl Fn(Wording) -> Result<T, E>) -> Result<ByWording<T>, E> {
         let mut made = BTreeMap::new();
@@ -200,6 +235,35 @@ mod tests {
             assert!(at >= Duration::from_millis(100 * i as u64), "{i}: {at:?}");
         }
         assert_eq!(most.into_inner(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_names_no_more_than_it_may_and_none_of_another_wording() {
+        let (push, mut targets, clock) = (a_push(), targets(25), Clock::system());
+        targets.iter_mut().enumerate().for_each(|(n, target)| target.wording = Wording(n as u8 % 2));
+        let asked = Mutex::new(Vec::new());
+        let outcomes = batch(&push, &targets, &clock, 1)
+            .each_request(
+                5,
+                2,
+                |target| target.wording,
+                |request| {
+                    asked.lock().unwrap().push((request.len(), request[0].wording));
+                    async move {
+                        assert!(request.iter().all(|target| target.wording == request[0].wording));
+                        let after = |target: &&Target| Duration::from_secs(target.token.expose().parse().unwrap());
+                        // The last of each is forgotten.
+                        request[1..].iter().map(|target| Outcome::Throttled(Some(after(target)))).rev().collect()
+                    }
+                },
+            )
+            .await;
+        let mut asked = asked.into_inner().unwrap();
+        asked.sort_unstable();
+        assert_eq!(asked.iter().map(|(count, _)| *count).collect::<Vec<_>>(), [2, 3, 5, 5, 5, 5]);
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Transient(None)).count(), 6);
+        // The first request names 0, 2, 4, 6 and 8, and answers the last first.
+        assert_eq!(outcomes[0], Outcome::Throttled(Some(Duration::from_secs(8))));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub const fn traits(channel: Channel) -> ChannelFacts {
         // Shown only in the vendor's console; the least that its sibling grants.
         Channel::Harmony => (1_000, Devices, 6_000),
         // The batch size stands in no official text.
-        Channel::Honor => (1_000, Devices, 3_000),
+        Channel::Honor => (100, Devices, 3_000),
         // For fewer than 100,000 active devices.
         Channel::Xiaomi => (1_000, Requests, 500),
         // For fewer than ten million installations.

@@ -10,6 +10,7 @@
 //! Whatever happens, every target has exactly one outcome, and nothing is believed of a token that the vendor did not
 //! say. Whether an [`Outcome::InvalidToken`] may be acted on is the [`breaker`]'s to decide.
 
+mod access;
 mod apns;
 mod batch;
 pub mod breaker;
@@ -19,6 +20,7 @@ mod flight;
 mod http2;
 mod pace;
 mod rate;
+mod rest;
 #[cfg(test)]
 mod testkit;
 pub mod ws;
@@ -33,10 +35,12 @@ use crate::domain::{App, Channel, DeviceToken, Outcome, Push, Wording};
 use crate::runtime::Clock;
 use crate::runtime::tls::{TlsError, native_roots};
 
+pub use access::{Kept, Vault, VaultError};
 use batch::Batch;
 pub use breaker::Breaker;
 pub use facts::{ChannelFacts, RateUnit, traits};
 pub use rate::{rate, units};
+pub use rest::RestError;
 
 /// Why the senders could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,9 @@ pub enum Error {
     /// Without TLS no vendor can be reached.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
+    /// Without an HTTP client most vendors cannot.
+    #[error("there is no HTTP client")]
+    Rest(#[from] RestError),
 }
 
 /// One device to send to.
@@ -69,23 +76,43 @@ struct Inner {
     apns: apns::Sender,
     fcm: fcm::Sender,
     ws: Option<ws::Sender>,
+    vendors: Shared,
+}
+
+/// What the senders to vendors of many tokens a request have in common.
+#[derive(Clone)]
+struct Shared {
+    clock: Clock,
+    http: rest::Client,
+    tokens: access::AccessTokens,
 }
 
 impl Senders {
     /// Senders that trust the certificates of the machine, or of `SSL_CERT_FILE`.
     ///
-    /// `connections` is the client of the WebSocket API; a function that sends to vendors only has none.
+    /// `connections` is the client of the WebSocket API; a function that sends to vendors only has none. `vault` is where
+    /// access tokens are shared.
     ///
     /// # Errors
     ///
     /// [`Error::Tls`] when no trusted certificate is found.
-    pub fn new(clock: Clock, connections: Option<aws_sdk_apigatewaymanagement::Client>) -> Result<Self, Error> {
-        let tls = http2::client_config(native_roots()?)?;
+    pub fn new(
+        clock: Clock,
+        connections: Option<aws_sdk_apigatewaymanagement::Client>,
+        vault: Arc<dyn Vault>,
+    ) -> Result<Self, Error> {
+        let roots = native_roots()?;
+        let tls = http2::client_config(roots.clone())?;
         Ok(Self {
             inner: Arc::new(Inner {
                 apns: apns::Sender::new(tls.clone(), clock.clone()),
                 fcm: fcm::Sender::new(tls, clock.clone()),
                 ws: connections.map(ws::Sender::new),
+                vendors: Shared {
+                    clock: clock.clone(),
+                    http: rest::Client::new(roots, clock.clone())?,
+                    tokens: access::AccessTokens::new(vault, clock.clone()),
+                },
                 clock,
             }),
         })
@@ -149,7 +176,7 @@ mod tests {
     use crate::channel::testkit::{a_live_push, an_app, apns_credentials, targets};
 
     fn senders() -> Senders {
-        Senders::new(Clock::system(), None).unwrap()
+        Senders::new(Clock::system(), None, Arc::new(access::tests::Memory::default())).unwrap()
     }
 
     #[tokio::test]

@@ -6,17 +6,12 @@ use super::{RateUnit, traits};
 
 /// Whose the rate of a channel is (`None`: all apps share it), and how many units a second it allows.
 pub fn rate(app: &App, channel: Channel) -> (Option<&AppId>, u32) {
-    let own = match channel {
-        Channel::Apns => app.channels.apns.as_ref().map(|credentials| credentials.rate),
-        Channel::Fcm => app.channels.fcm.as_ref().map(|credentials| credentials.rate),
-        _ => None,
-    };
     let scope = match channel {
         // The rate of `@connections` is the AWS account's.
         Channel::Ws => None,
         _ => Some(&app.id),
     };
-    (scope, own.unwrap_or(traits(channel).default_rate).max(1))
+    (scope, app.channels.rate(channel).unwrap_or(traits(channel).default_rate).max(1))
 }
 
 /// What so many devices take of a channel's rate, as its vendor counts.

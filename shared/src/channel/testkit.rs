@@ -132,7 +132,7 @@ pub(super) fn apns_credentials(endpoint: &str) -> ApnsCredentials {
         key_id: "LOCALKEY01".to_owned(),
         private_key: SecretString::from(key.to_string()),
         topic: "com.example.app".to_owned(),
-        rate: 10_000,
+        rate: None,
     }
 }
 

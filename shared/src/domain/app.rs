@@ -6,7 +6,8 @@ use std::fmt;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{AppId, Channel, Per, Rate, limits};
+use super::channels::{Channels, expose};
+use super::{AppId, Per, Rate, limits};
 
 /// One tenant: who may call in its name, and how its devices are reached.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -241,86 +242,6 @@ pub enum WebhookEvent {
     State,
 }
 
-/// An app's credentials, by vendor. A vendor without one is not sent to.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Channels {
-    /// Apple's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub apns: Option<ApnsCredentials>,
-    /// Google's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fcm: Option<FcmCredentials>,
-}
-
-impl Channels {
-    /// Whether there are credentials for a channel that takes some.
-    pub fn has(&self, channel: Channel) -> bool {
-        match channel {
-            Channel::Apns => self.apns.is_some(),
-            Channel::Fcm => self.fcm.is_some(),
-            // A socket takes none, and the others are not sent to.
-            _ => false,
-        }
-    }
-}
-
-/// A token-signing key of Apple's developer account.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ApnsCredentials {
-    /// Where to send: `https://api.push.apple.com` unless said otherwise.
-    #[serde(default = "apns_endpoint")]
-    pub endpoint: String,
-    /// The team.
-    pub team_id: String,
-    /// The key's id.
-    pub key_id: String,
-    /// The key: P-256, PKCS #8, PEM.
-    #[serde(serialize_with = "expose")]
-    pub private_key: SecretString,
-    /// The bundle id, for devices that registered without one.
-    pub topic: String,
-    /// Notifications a second, over all workers.
-    #[serde(default = "default_rate")]
-    pub rate: u32,
-}
-
-/// A service account of a Firebase project.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FcmCredentials {
-    /// Where to send: `https://fcm.googleapis.com` unless said otherwise.
-    #[serde(default = "fcm_endpoint")]
-    pub endpoint: String,
-    /// The account, as Google's JSON has it.
-    pub service_account: ServiceAccount,
-    /// Messages a second, over all workers (FCM grants 600,000 a minute).
-    #[serde(default = "default_rate")]
-    pub rate: u32,
-}
-
-/// What is used of Google's service account file; its other members are let pass.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ServiceAccount {
-    /// The Firebase project.
-    pub project_id: String,
-    /// Who signs.
-    pub client_email: String,
-    /// The key: RSA, PKCS #8, PEM.
-    #[serde(serialize_with = "expose")]
-    pub private_key: SecretString,
-    /// Where access tokens are to be had.
-    #[serde(default = "google_token_uri")]
-    pub token_uri: String,
-}
-
-/// Secrets leave only into the encrypted table of apps.
-fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    use secrecy::ExposeSecret;
-    serializer.serialize_str(secret.expose_secret())
-}
-
 fn expose_some<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     match secret {
         Some(secret) => expose(secret, serializer),
@@ -346,22 +267,6 @@ fn default_wrong_user_sigs() -> u32 {
 
 fn yes() -> bool {
     true
-}
-
-fn default_rate() -> u32 {
-    10_000
-}
-
-fn apns_endpoint() -> String {
-    "https://api.push.apple.com".to_owned()
-}
-
-fn fcm_endpoint() -> String {
-    "https://fcm.googleapis.com".to_owned()
-}
-
-fn google_token_uri() -> String {
-    "https://oauth2.googleapis.com/token".to_owned()
 }
 
 #[cfg(test)]

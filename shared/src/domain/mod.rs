@@ -5,6 +5,7 @@
 mod app;
 mod attribute_names;
 mod audience;
+mod channels;
 mod condition;
 mod delivery;
 mod device;
@@ -23,12 +24,13 @@ mod term;
 mod time;
 mod user;
 
-pub use app::{
-    ApnsCredentials, App, AppName, CallRates, Channels, FcmCredentials, Quotas, Rongcloud, Service, ServiceAccount,
-    Tencent, Webhook, WebhookEvent,
-};
+pub use app::{App, AppName, CallRates, Quotas, Rongcloud, Service, Tencent, Webhook, WebhookEvent};
 pub use attribute_names::{AttributeNames, NameError};
 pub use audience::Audience;
+pub use channels::{
+    ApnsCredentials, Channels, FcmCredentials, HarmonyCredentials, HonorCredentials, HuaweiCredentials,
+    MeizuCredentials, OppoCredentials, ServiceAccount, VivoCredentials, WebpushCredentials, XiaomiCredentials,
+};
 pub use condition::Condition;
 pub use delivery::{Outcome, OutcomeClass, Tally};
 pub use device::{Channel, Device, DeviceToken, Platform, UnknownName};

@@ -59,6 +59,10 @@ pub(super) fn app_name(name: &AppName) -> Key {
     }
 }
 
+pub(super) fn access_token(name: &str) -> Key {
+    Key::new(format!("token#{name}"), "token")
+}
+
 // The table of the audience.
 
 pub(super) fn user(app: &AppId, user: &UserId) -> Key {

@@ -27,6 +27,7 @@ mod recall;
 mod rests;
 mod snapshots;
 mod standing;
+mod tokens;
 mod users;
 
 pub use account::{Account, AccountStore};
@@ -49,6 +50,7 @@ pub use quiet::QuietStore;
 pub use rests::{Rest, RestStore};
 pub use snapshots::{Cuts, SnapshotStore};
 pub use standing::{Admission, Barred, Remains, Standing, StandingStore};
+pub use tokens::{Token, TokenStore};
 pub use users::UserStore;
 
 pub use aws_sdk_dynamodb::Client;

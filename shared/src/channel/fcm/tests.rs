@@ -22,7 +22,7 @@ fn credentials(vendor: &Vendor) -> FcmCredentials {
             private_key: KEY.serialize_pem().into(),
             token_uri: format!("{}/token", vendor.endpoint),
         },
-        rate: 10_000,
+        rate: None,
     }
 }
 

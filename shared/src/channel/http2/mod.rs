@@ -25,7 +25,7 @@ use super::flight::Flight;
 use super::pace::Pace;
 use crate::runtime::Clock;
 
-pub(super) use answer::{Answer, shown};
+pub(super) use answer::{Answer, retry_after, shown};
 pub(super) use connect::client_config;
 use connection::Connection;
 pub(super) use failure::Failure;

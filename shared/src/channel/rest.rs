@@ -1,0 +1,121 @@
+//! Requests to the vendors that take many tokens in each: a few a second, for which an ordinary client does.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use reqwest::redirect::Policy;
+use reqwest::{Body, Method, RequestBuilder};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::http2::retry_after;
+use super::pace::Pace;
+use crate::domain::Outcome;
+use crate::runtime::{Clock, tls};
+
+/// Limit for TCP and TLS together.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Limit for a request, to the end of its answer.
+const REQUEST: Duration = Duration::from_secs(8);
+/// Connections are given up after so much idleness: vendors close theirs unseen while an environment is frozen.
+const IDLE: Duration = Duration::from_secs(30);
+/// Longest answer that is read: one that names a thousand tokens has some 200 KB.
+const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum RestError {
+    /// Without TLS no vendor can be reached.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] tls::TlsError),
+    /// The client refuses its settings.
+    #[error("the HTTP client cannot be set up")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Why there is no answer. It may have been processed all the same.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum NoAnswer {
+    /// The request cannot be made: its address is none.
+    #[error("the request cannot be made")]
+    Unmade,
+    /// The vendor did not answer, or not in time.
+    #[error("there was no answer: {0}")]
+    Silent(String),
+    /// The answer is longer than any of this vendor's.
+    #[error("the answer is too long")]
+    TooLong,
+}
+
+impl NoAnswer {
+    /// What it means for those whom the request was for.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Unmade => Outcome::Config,
+            Self::Silent(_) | Self::TooLong => Outcome::Transient(None),
+        }
+    }
+}
+
+/// A whole answer. Its body may repeat tokens, so it is not shown.
+pub(super) struct Answer {
+    /// Its status.
+    pub(super) status: StatusCode,
+    /// How long the vendor asks to be left alone.
+    pub(super) retry_after: Option<Duration>,
+    /// Its body.
+    pub(super) body: Bytes,
+}
+
+/// Keeps connections to any number of vendors. Clones share them.
+#[derive(Clone)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    clock: Clock,
+}
+
+impl Client {
+    pub(super) fn new(roots: RootCertStore, clock: Clock) -> Result<Self, RestError> {
+        let mut tls: ClientConfig = tls::client_config(roots)?;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .https_only(true)
+            // A vendor does not send us elsewhere, least of all with our credentials.
+            .redirect(Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .timeout(REQUEST)
+            .pool_idle_timeout(IDLE)
+            .build()
+            .map_err(RestError::Client)?;
+        Ok(Self { http, clock })
+    }
+
+    /// A POST, to be given headers and then to [`send`](Self::send).
+    pub(super) fn post(&self, url: &str, content_type: &str, body: impl Into<Body>) -> RequestBuilder {
+        self.http.request(Method::POST, url).header(http::header::CONTENT_TYPE, content_type).body(body)
+    }
+
+    /// Waits for a turn, and sends.
+    pub(super) async fn send(&self, pace: &Pace, request: RequestBuilder) -> Result<Answer, NoAnswer> {
+        let request = request.build().map_err(|_| NoAnswer::Unmade)?;
+        pace.turn().await;
+        let silent = |error: reqwest::Error| NoAnswer::Silent(cause(&error.without_url()));
+        let mut response = self.http.execute(request).await.map_err(silent)?;
+        let (status, retry_after) = (response.status(), retry_after(response.headers(), self.clock.now()));
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(silent)? {
+            if body.len() + chunk.len() > ANSWER_BYTES {
+                return Err(NoAnswer::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, retry_after, body: body.freeze() })
+    }
+}
+
+/// The innermost cause: the outer ones only say that a request failed.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+}
