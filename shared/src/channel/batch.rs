@@ -77,13 +77,16 @@ impl<'a> Batch<'a> {
             groups.entry(key(target)).or_default().push(place);
         }
         let requests = groups.values().flat_map(|places| places.chunks(most.max(1)));
-        // A target whose outcome should be lost would be tried again.
-        let mut outcomes = self.all(&Outcome::Transient(None));
-        stream::iter(requests)
+        // Collected first: a stream that maps would ask more of lifetimes than a spawned task can prove.
+        let requests: Vec<_> = requests
             .map(|places| {
                 let targets = places.iter().map(|place| &self.targets[*place]).collect();
                 send(targets).map(move |outcomes| (places, outcomes))
             })
+            .collect();
+        // A target whose outcome should be lost would be tried again.
+        let mut outcomes = self.all(&Outcome::Transient(None));
+        stream::iter(requests)
             .buffer_unordered(concurrency.max(1))
             .for_each(|(places, answered)| {
                 places.iter().zip(answered).for_each(|(place, outcome)| outcomes[*place] = outcome);

@@ -14,10 +14,12 @@ mod access;
 mod apns;
 mod batch;
 pub mod breaker;
+mod data;
 mod facts;
 mod fcm;
 mod flight;
 mod http2;
+mod huawei;
 mod pace;
 mod rate;
 mod rest;
@@ -76,13 +78,12 @@ struct Inner {
     apns: apns::Sender,
     fcm: fcm::Sender,
     ws: Option<ws::Sender>,
-    vendors: Shared,
+    huawei: huawei::Sender,
 }
 
 /// What the senders to vendors of many tokens a request have in common.
 #[derive(Clone)]
 struct Shared {
-    clock: Clock,
     http: rest::Client,
     tokens: access::AccessTokens,
 }
@@ -103,16 +104,16 @@ impl Senders {
     ) -> Result<Self, Error> {
         let roots = native_roots()?;
         let tls = http2::client_config(roots.clone())?;
+        let shared = Shared {
+            http: rest::Client::new(roots, clock.clone())?,
+            tokens: access::AccessTokens::new(vault, clock.clone()),
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 apns: apns::Sender::new(tls.clone(), clock.clone()),
                 fcm: fcm::Sender::new(tls, clock.clone()),
                 ws: connections.map(ws::Sender::new),
-                vendors: Shared {
-                    clock: clock.clone(),
-                    http: rest::Client::new(roots, clock.clone())?,
-                    tokens: access::AccessTokens::new(vault, clock.clone()),
-                },
+                huawei: huawei::Sender::new(shared),
                 clock,
             }),
         })
@@ -149,8 +150,11 @@ impl Senders {
                     Some(credentials) => Some(inner.fcm.send(credentials, &batch).await),
                     None => None,
                 },
-                Channel::Huawei
-                | Channel::Honor
+                Channel::Huawei => match &vendors.huawei {
+                    Some(credentials) => Some(inner.huawei.send(credentials, &batch).await),
+                    None => None,
+                },
+                Channel::Honor
                 | Channel::Harmony
                 | Channel::Xiaomi
                 | Channel::Oppo

@@ -1,0 +1,42 @@
+//! The caller's data, as those vendors take it that take one JSON text or object of it.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::domain::{Notification, Push};
+
+/// What an app gets beside a notification: its caller's `ext`, the `push_id` by which it drops what it already had from the
+/// socket, and the platform's `extras`, which do not overrule those two.
+pub(super) fn data(push: &Push, notification: &Notification, extras: &Map<String, Value>) -> Map<String, Value> {
+    let mut data = extras.clone();
+    match &notification.ext {
+        Some(ext) => data.insert("ext".to_owned(), ext.as_str().into()),
+        None => data.remove("ext"),
+    };
+    data.insert("push_id".to_owned(), push.id.to_string().into());
+    data
+}
+
+/// A number of the push, for vendors whose notifications replace one with the same: positive, in 31 bits, and the same
+/// however often the push is sent.
+pub(super) fn notify_id(push: &Push) -> u32 {
+    let digest = Sha256::digest(push.id.as_u128().to_be_bytes());
+    u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) & 0x7FFF_FFFF
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::testkit::a_rich_push;
+
+    #[test]
+    fn the_callers_extras_do_not_overrule_what_is_ours() {
+        let push = a_rich_push();
+        let notification = push.notification.as_ref().unwrap();
+        let extras = serde_json::json!({"ext": 1, "push_id": 2, "n": [1]});
+        let data = data(&push, notification, extras.as_object().unwrap());
+        let expected = serde_json::json!({"ext": "{\"room\":7}", "push_id": push.id.to_string(), "n": [1]});
+        assert_eq!(Value::Object(data), expected);
+        assert_eq!(notify_id(&push), notify_id(&push.clone()));
+    }
+}

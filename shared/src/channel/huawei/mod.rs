@@ -1,0 +1,137 @@
+//! Huawei Push Kit, for its phones with Android: up to a thousand devices a request, with an access token that all
+//! environments share.
+
+mod answer;
+mod credential;
+mod payload;
+
+use tracing::warn;
+
+use crate::domain::{HuaweiCredentials, Outcome};
+
+use super::access::AccessToken;
+use super::batch::{Batch, ByWording, Complaint};
+use super::pace::Pace;
+use super::rest::Answer;
+use super::{Shared, Target};
+use answer::Verdict;
+use credential::Credential;
+use payload::Payload;
+
+/// Most tokens in one request (Huawei, error 80300010).
+const MAX_TOKENS: usize = 1_000;
+/// Requests under way at a time: six fill the rate of 6,000 devices a second.
+const CONCURRENCY: usize = 8;
+
+/// Why a batch cannot be sent.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the push has no notification")]
+    NoNotification,
+    #[error("the payload has {0} bytes, more than Huawei takes")]
+    TooLarge(usize),
+    #[error("the app's id cannot be used")]
+    Settings,
+}
+
+impl Error {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+            Self::Settings => Outcome::Config,
+        }
+    }
+}
+
+/// Sends to Huawei's phones.
+pub(super) struct Sender {
+    shared: Shared,
+}
+
+impl Sender {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared }
+    }
+
+    /// One outcome for each target of the batch.
+    pub(super) async fn send(&self, credentials: &HuaweiCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
+        match Job::new(&self.shared, credentials, batch) {
+            Ok(job) => {
+                batch.each_request(MAX_TOKENS, CONCURRENCY, |target| target.wording, |targets| job.send(targets)).await
+            }
+            Err(error) => {
+                warn!(channel = "huawei", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
+                batch.all(&error.outcome())
+            }
+        }
+    }
+}
+
+/// What all requests of a batch have in common.
+struct Job<'a> {
+    shared: &'a Shared,
+    batch: &'a Batch<'a>,
+    credential: Credential<'a>,
+    url: String,
+    pace: Pace,
+    complaint: Complaint,
+    payloads: ByWording<Payload<'a>>,
+}
+
+impl<'a> Job<'a> {
+    fn new(shared: &'a Shared, credentials: &'a HuaweiCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+        let (endpoint, app_id) = (credentials.endpoint.trim_end_matches('/'), &credentials.app_id);
+        // It goes into a path: nothing in it may lead elsewhere.
+        if app_id.is_empty() || !app_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(Error::Settings);
+        }
+        Ok(Self {
+            shared,
+            batch,
+            credential: Credential::new(shared, credentials, batch.push),
+            url: format!("{endpoint}/v1/{app_id}/messages:send"),
+            pace: Pace::new(batch.rate),
+            complaint: Complaint::new(batch),
+            payloads: batch.by_wording(|wording| Payload::new(batch.push, wording))?,
+        })
+    }
+
+    /// Sends to the devices of one request; once more, with another access token, if the first is refused.
+    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+        let mut failed = None;
+        loop {
+            let token = match self.credential.token(failed.as_ref()).await {
+                Ok(token) => token,
+                Err(error) => return vec![error.outcome(); targets.len()],
+            };
+            match self.try_send(&targets, &token).await {
+                Verdict::Unauthenticated if failed.is_none() => failed = Some(token),
+                verdict => return verdict.outcomes(&targets),
+            }
+        }
+    }
+
+    async fn try_send(&self, targets: &[&Target], token: &AccessToken) -> Verdict {
+        let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
+            return Verdict::All(Outcome::Transient(None));
+        };
+        let body = payload.body(targets, self.batch.remaining_secs());
+        let request = self.shared.http.post(&self.url, "application/json", body).bearer_auth(token.expose());
+        match self.shared.http.send(&self.pace, request).await {
+            Ok(Answer { status, retry_after, body }) => {
+                let verdict = answer::verdict(status, &body, retry_after);
+                if let Some(outcome) = verdict.of_all() {
+                    self.complaint.of_answer(outcome, status, &answer::code(&body));
+                }
+                verdict
+            }
+            Err(failure) => {
+                self.complaint.of_failure(&failure);
+                Verdict::All(failure.outcome())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
