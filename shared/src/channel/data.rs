@@ -1,4 +1,7 @@
-//! The caller's data, as those vendors take it that take one JSON text or object of it.
+//! The caller's data, as those vendors take it that take one JSON text or object of it, and what else of a notification
+//! several vendors want in the same form.
+
+use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -24,6 +27,21 @@ pub(super) fn notify_id(push: &Push) -> u32 {
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) & 0x7FFF_FFFF
 }
 
+/// The name of a sound resource: what is left of a file's name without folders and suffix.
+pub(super) fn resource(sound: &str) -> Option<&str> {
+    let file = sound.rsplit('/').next().unwrap_or_default();
+    let name = file.split_once('.').map_or(file, |(name, _)| name);
+    Some(name).filter(|name| !name.is_empty())
+}
+
+/// As many characters of a text as a vendor takes, an ellipsis in place of the rest.
+pub(super) fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most.saturating_sub(1)) {
+        Some((end, last)) if end + last.len_utf8() < text.len() => Cow::Owned(format!("{}…", &text[..end])),
+        _ => Cow::Borrowed(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +56,32 @@ mod tests {
         let expected = serde_json::json!({"ext": "{\"room\":7}", "push_id": push.id.to_string(), "n": [1]});
         assert_eq!(Value::Object(data), expected);
         assert_eq!(notify_id(&push), notify_id(&push.clone()));
+    }
+
+    #[test]
+    fn a_sound_is_named_like_a_resource() {
+        for (sound, name) in [
+            ("shake", Some("shake")),
+            ("shake.mp3", Some("shake")),
+            ("/res/raw/shake.mp3", Some("shake")),
+            ("raw/", None),
+            (".mp3", None),
+        ] {
+            assert_eq!(resource(sound), name, "{sound}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_ends_in_an_ellipsis_and_is_as_long_as_allowed() {
+        for (text, most, expected) in [
+            ("", 3, ""),
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("你好你好", 3, "你好…"),
+            ("你好你", 3, "你好你"),
+            ("ab", 1, "…"),
+        ] {
+            assert_eq!(cut(text, most), expected, "{text}");
+        }
     }
 }

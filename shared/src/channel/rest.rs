@@ -101,7 +101,11 @@ impl Client {
     pub(super) async fn send(&self, pace: &Pace, request: RequestBuilder) -> Result<Answer, NoAnswer> {
         let request = request.build().map_err(|_| NoAnswer::Unmade)?;
         pace.turn().await;
-        let silent = |error: reqwest::Error| NoAnswer::Silent(cause(&error.without_url()));
+        let silent = |error: reqwest::Error| match error.is_builder() {
+            // An address that is not https.
+            true => NoAnswer::Unmade,
+            false => NoAnswer::Silent(cause(&error.without_url())),
+        };
         let mut response = self.http.execute(request).await.map_err(silent)?;
         let (status, retry_after) = (response.status(), retry_after(response.headers(), self.clock.now()));
         let mut body = BytesMut::new();

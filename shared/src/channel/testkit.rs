@@ -4,6 +4,7 @@
 mod vendor;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use p256::ecdsa::SigningKey;
@@ -18,7 +19,8 @@ use crate::domain::{
 };
 use crate::runtime::Clock;
 
-use super::Target;
+use super::access::{AccessTokens, tests::Memory};
+use super::{Shared, Target, rest};
 pub(super) use vendor::{Asked, Reply, Vendor};
 
 /// A push with everything in it, accepted in 2023.
@@ -121,6 +123,14 @@ pub(super) fn an_app() -> App {
 /// Bytes as JSON.
 pub(super) fn json(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap()
+}
+
+/// What senders to vendors of many tokens a request have in common, trusting one vendor.
+pub(super) fn shared(vendor: &Vendor, clock: &Clock) -> Shared {
+    Shared {
+        http: rest::Client::new(vendor.roots(), clock.clone()).unwrap(),
+        tokens: AccessTokens::new(Arc::new(Memory::default()), clock.clone()),
+    }
 }
 
 /// A key and ids like Apple's, for an endpoint.

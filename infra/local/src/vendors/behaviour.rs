@@ -55,7 +55,7 @@ pub(super) struct Failure {
     /// Every request for these.
     tokens: Option<HashSet<String>>,
     status: u16,
-    /// The vendor's own word for it: APNs' `reason`, FCM's `errorCode`.
+    /// The vendor's own word or number for it: APNs' `reason`, FCM's `errorCode`, Huawei's `code`.
     pub(super) reason: String,
     /// Seconds, for `Retry-After`.
     pub(super) retry_after: Option<u64>,
@@ -67,7 +67,7 @@ pub(super) enum Error {
     Selector(usize),
     #[error("errors[{0}]: share is between 0 and 1")]
     Share(usize),
-    #[error("errors[{0}]: status is between 400 and 599")]
+    #[error("errors[{0}]: status is between 200 and 599")]
     Status(usize),
     #[error("{0} is at least 1")]
     Zero(&'static str),
@@ -103,18 +103,26 @@ impl TryFrom<Settings> for Behaviour {
 
 impl Behaviour {
     pub(super) fn verdict(&self, token: &str) -> Verdict<'_> {
-        for (failure, asked) in self.settings.errors.iter().zip(&self.asked) {
-            if failure.applies(token, asked.fetch_add(1, Ordering::Relaxed)) {
-                return Verdict::Fail(failure);
-            }
-        }
-        if self.settings.all_tokens_bad {
+        if let Some(failure) = self.failure(&[token]) {
+            Verdict::Fail(failure)
+        } else if self.settings.all_tokens_bad {
             Verdict::BadToken
         } else if self.settings.dead_tokens.contains(token) {
             Verdict::Dead(self.settings.unregistered_at)
         } else {
             Verdict::Deliver
         }
+    }
+
+    /// The error that answers a request for several tokens, if one applies: to any of them, where it is for tokens.
+    pub(super) fn failure(&self, tokens: &[&str]) -> Option<&Failure> {
+        let mut errors = self.settings.errors.iter().zip(&self.asked);
+        errors.find(|(failure, asked)| failure.applies(tokens, asked.fetch_add(1, Ordering::Relaxed))).map(|(f, _)| f)
+    }
+
+    /// Whether the vendor does not take this token, in a request that no error answers.
+    pub(super) fn is_dead(&self, token: &str) -> bool {
+        self.settings.all_tokens_bad || self.settings.dead_tokens.contains(token)
     }
 
     pub(super) fn next_latency_ms(&self) -> u64 {
@@ -151,14 +159,15 @@ impl Failure {
         if self.share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err(Error::Share(index));
         }
-        if !(400..=599).contains(&self.status) {
+        // Several vendors refuse in the body of a 200.
+        if !(200..=599).contains(&self.status) {
             return Err(Error::Status(index));
         }
         Ok(())
     }
 
-    /// Whether it answers the request for the token that comes after `before` others.
-    fn applies(&self, token: &str, before: u64) -> bool {
+    /// Whether it answers the request for the tokens that comes after `before` others.
+    fn applies(&self, tokens: &[&str], before: u64) -> bool {
         if let Some(share) = self.share {
             // The margin is for shares like 0.1, whose tenfold is not quite 1.
             let due = |requests: u64| (requests as f64 * share + 1e-9).floor();
@@ -167,8 +176,8 @@ impl Failure {
         if let Some(first) = self.first {
             return before < first;
         }
-        let tokens = self.tokens.as_ref();
-        tokens.is_some_and(|tokens| tokens.contains(token))
+        let meant = self.tokens.as_ref();
+        meant.is_some_and(|meant| tokens.iter().any(|token| meant.contains(*token)))
     }
 }
 

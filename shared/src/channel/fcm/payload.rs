@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::channel::data::resource;
 use crate::domain::notification::{Android as Settings, Badge, Priority};
 use crate::domain::{Channel, DeviceToken, Notification, Push, Wording};
 
@@ -151,13 +152,6 @@ fn count(badge: Badge) -> Option<u16> {
     Some(number).filter(|number| *number > 1)
 }
 
-/// The name of a sound resource: what is left of a file's name without folders and suffix.
-fn resource(sound: &str) -> Option<&str> {
-    let file = sound.rsplit('/').next().unwrap_or_default();
-    let name = file.split_once('.').map_or(file, |(name, _)| name);
-    Some(name).filter(|name| !name.is_empty())
-}
-
 /// Whether a name of the caller's data is neither one that the push has already nor Google's: with one of those, FCM refuses
 /// the message.
 fn is_free(name: &str, notification: &Notification) -> bool {
@@ -265,19 +259,6 @@ mod tests {
           }
         }
         "#);
-    }
-
-    #[test]
-    fn a_sound_is_named_like_a_resource() {
-        for (sound, name) in [
-            ("shake", Some("shake")),
-            ("shake.mp3", Some("shake")),
-            ("/res/raw/shake.mp3", Some("shake")),
-            ("raw/", None),
-            (".mp3", None),
-        ] {
-            assert_eq!(resource(sound), name, "{sound}");
-        }
     }
 
     #[test]

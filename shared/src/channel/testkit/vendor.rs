@@ -78,6 +78,7 @@ pub(in crate::channel) struct Vendor {
     /// Its address.
     pub(in crate::channel) endpoint: String,
     tls: Arc<ClientConfig>,
+    roots: RootCertStore,
     shared: Arc<Shared>,
 }
 
@@ -106,7 +107,7 @@ impl Vendor {
         leaving: usize,
         script: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let (server, tls) = certificates();
+        let (server, tls, roots) = certificates();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let shared = Arc::new(Shared {
@@ -120,12 +121,17 @@ impl Vendor {
             hang_up: watch::Sender::new(0),
         });
         tokio::spawn(listen(listener, TlsAcceptor::from(server), shared.clone()));
-        Self { endpoint, tls, shared }
+        Self { endpoint, tls, roots, shared }
     }
 
     /// A configuration that trusts it.
     pub(in crate::channel) fn tls(&self) -> Arc<ClientConfig> {
         self.tls.clone()
+    }
+
+    /// The authority that signed its certificate.
+    pub(in crate::channel) fn roots(&self) -> RootCertStore {
+        self.roots.clone()
     }
 
     /// What it was asked, in the order of arrival.
@@ -293,8 +299,8 @@ fn send(respond: &mut SendResponse<Bytes>, response: http::response::Builder, bo
     }
 }
 
-/// A server's configuration, and a client's that trusts its authority.
-fn certificates() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+/// A server's configuration, a client's that trusts its authority, and that authority.
+fn certificates() -> (Arc<ServerConfig>, Arc<ClientConfig>, RootCertStore) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_key = KeyPair::generate().unwrap();
@@ -311,5 +317,5 @@ fn certificates() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     server.alpn_protocols = vec![b"h2".to_vec()];
     let mut roots = RootCertStore::empty();
     roots.add(ca.der().clone()).unwrap();
-    (Arc::new(server), client_config(roots).unwrap())
+    (Arc::new(server), client_config(roots.clone()).unwrap(), roots)
 }

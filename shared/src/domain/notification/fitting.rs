@@ -93,12 +93,12 @@ fn extras(extras: &Map<String, Value>) -> usize {
     extras.iter().map(bytes).sum()
 }
 
-/// The text, or as much of it as fits with an ellipsis.
-fn shortened(text: String, room: usize) -> String {
+/// The text, or as much of it as fits with an ellipsis into so many bytes of JSON.
+pub fn shortened(text: String, room: usize) -> String {
     if written(&text) <= room {
         return text;
     }
-    let mut left = room - '…'.len_utf8();
+    let mut left = room.saturating_sub('…'.len_utf8());
     let kept = text.chars().take_while(|character| {
         let size = written(character.encode_utf8(&mut [0; 4]));
         let fits = size <= left;
@@ -109,7 +109,7 @@ fn shortened(text: String, room: usize) -> String {
 }
 
 /// Bytes that a text takes in JSON, between its quotes.
-fn written(text: &str) -> usize {
+pub fn written(text: &str) -> usize {
     text.chars()
         .map(|character| match character {
             '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,

@@ -20,7 +20,7 @@ pub use android::{
 };
 pub use apple::{Activity, ActivityEvent, InterruptionLevel, Ios, Wake};
 pub use badge::Badge;
-pub use fitting::TooLong;
+pub use fitting::{TooLong, shortened, written};
 pub use harmony::{Harmony, HarmonySound};
 pub use language::{Languages, Translation, Wording, is_language};
 
