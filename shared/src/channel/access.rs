@@ -115,12 +115,15 @@ impl fmt::Debug for AccessToken {
     }
 }
 
+/// The token of one credential, and whoever waits for it.
+type Grants = Flight<AccessToken, GrantError>;
+
 /// The access tokens of all apps, by credential.
 #[derive(Clone)]
 pub(super) struct AccessTokens {
     vault: Arc<dyn Vault>,
     clock: Clock,
-    known: Arc<Mutex<HashMap<String, Arc<Flight<AccessToken, GrantError>>>>>,
+    known: Arc<Mutex<HashMap<String, Arc<Grants>>>>,
 }
 
 /// Which credential a token is of. A changed credential has another name.
@@ -152,7 +155,7 @@ impl AccessTokens {
         flight.get(usable, || async move { this.shared(&name, failed.as_ref(), grant).await }.boxed()).await
     }
 
-    fn flight(&self, name: &str) -> Arc<Flight<AccessToken, GrantError>> {
+    fn flight(&self, name: &str) -> Arc<Grants> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_CREDENTIALS && !known.contains_key(name) {
             known.clear();
@@ -224,7 +227,10 @@ pub(super) mod tests {
 
     /// A vault in memory.
     #[derive(Default)]
-    pub(in crate::channel) struct Memory(Mutex<HashMap<String, (Option<Kept>, Option<Timestamp>)>>);
+    pub(in crate::channel) struct Memory(Mutex<HashMap<String, Place>>);
+
+    /// What is kept, and until when nobody else may refresh it.
+    type Place = (Option<Kept>, Option<Timestamp>);
 
     impl Vault for Memory {
         fn read<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Kept>, VaultError>> {
