@@ -20,6 +20,7 @@ mod fcm;
 mod flight;
 mod http2;
 mod huawei;
+mod oauth;
 mod pace;
 mod rate;
 mod rest;

@@ -137,6 +137,10 @@ pub struct HuaweiCredentials {
     /// The OAuth client secret.
     #[serde(serialize_with = "expose")]
     pub client_secret: SecretString,
+    /// The full name of the app's entry activity. Huawei's launcher counts by it: without it, no number is sent for the
+    /// icon (Huawei, "Badges": all examples name it; whether it may be left out is not said).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub badge_class: Option<String>,
     /// Devices a second, over all workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
@@ -187,6 +191,10 @@ pub struct HonorCredentials {
     /// Most tokens in one request. Honor's documents say none: 100 unless said otherwise.
     #[serde(default = "honor_max_batch")]
     pub max_batch: u16,
+    /// The full name of the app's entry activity. Honor's launcher counts by it: without it, no number is sent for the
+    /// icon (Honor's documents do not say whether it may be left out).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub badge_class: Option<String>,
     /// Devices a second, over all workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,

@@ -2,20 +2,18 @@
 //! environments share.
 
 mod answer;
-mod credential;
 mod payload;
 
 use tracing::warn;
 
-use crate::domain::{HuaweiCredentials, Outcome};
+use crate::domain::{Channel, HuaweiCredentials, Outcome};
 
 use super::access::AccessToken;
 use super::batch::{Batch, ByWording, Complaint};
+use super::oauth::{Client, ClientCredentials};
 use super::pace::Pace;
 use super::rest::Answer;
 use super::{Shared, Target};
-use answer::Verdict;
-use credential::Credential;
 use payload::Payload;
 
 /// Most tokens in one request (Huawei, error 80300010).
@@ -71,7 +69,7 @@ impl Sender {
 struct Job<'a> {
     shared: &'a Shared,
     batch: &'a Batch<'a>,
-    credential: Credential<'a>,
+    credential: ClientCredentials<'a>,
     url: String,
     pace: Pace,
     complaint: Complaint,
@@ -80,40 +78,34 @@ struct Job<'a> {
 
 impl<'a> Job<'a> {
     fn new(shared: &'a Shared, credentials: &'a HuaweiCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
-        let (endpoint, app_id) = (credentials.endpoint.trim_end_matches('/'), &credentials.app_id);
+        let HuaweiCredentials { endpoint, token_uri, app_id, client_secret, badge_class, .. } = credentials;
         // It goes into a path: nothing in it may lead elsewhere.
         if app_id.is_empty() || !app_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(Error::Settings);
         }
+        let client = Client { token_uri, id: app_id, secret: client_secret };
+        let payload = |wording| Payload::new(batch.push, wording, badge_class.as_deref());
         Ok(Self {
             shared,
             batch,
-            credential: Credential::new(shared, credentials, batch.push),
-            url: format!("{endpoint}/v1/{app_id}/messages:send"),
+            credential: ClientCredentials::new(shared, &batch.push.app, Channel::Huawei, client),
+            url: format!("{}/v1/{app_id}/messages:send", endpoint.trim_end_matches('/')),
             pace: Pace::new(batch.rate),
             complaint: Complaint::new(batch),
-            payloads: batch.by_wording(|wording| Payload::new(batch.push, wording))?,
+            payloads: batch.by_wording(payload)?,
         })
     }
 
-    /// Sends to the devices of one request; once more, with another access token, if the first is refused.
+    /// Sends to the devices of one request.
     async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
-        let mut failed = None;
-        loop {
-            let token = match self.credential.token(failed.as_ref()).await {
-                Ok(token) => token,
-                Err(error) => return vec![error.outcome(); targets.len()],
-            };
-            match self.try_send(&targets, &token).await {
-                Verdict::Unauthenticated if failed.is_none() => failed = Some(token),
-                verdict => return verdict.outcomes(&targets),
-            }
-        }
+        self.credential.send_to(targets.len(), |token| self.try_send(&targets, token)).await
     }
 
-    async fn try_send(&self, targets: &[&Target], token: &AccessToken) -> Verdict {
+    /// One outcome for each of them; `None` if the access token is not accepted.
+    async fn try_send(&self, targets: &[&Target], token: AccessToken) -> Option<Vec<Outcome>> {
+        let all = |outcome: Outcome| Some(vec![outcome; targets.len()]);
         let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
-            return Verdict::All(Outcome::Transient(None));
+            return all(Outcome::Transient(None));
         };
         let body = payload.body(targets, self.batch.remaining_secs());
         let request = self.shared.http.post(&self.url, "application/json", body).bearer_auth(token.expose());
@@ -123,11 +115,11 @@ impl<'a> Job<'a> {
                 if let Some(outcome) = verdict.of_all() {
                     self.complaint.of_answer(outcome, status, &answer::code(&body));
                 }
-                verdict
+                verdict.outcomes(targets)
             }
             Err(failure) => {
                 self.complaint.of_failure(&failure);
-                Verdict::All(failure.outcome())
+                all(failure.outcome())
             }
         }
     }

@@ -1,21 +1,29 @@
 //! What a push looks like to Huawei.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::Serialize;
 
 use crate::channel::Target;
-use crate::channel::data::{data, notify_id};
-use crate::domain::notification::{Android as Settings, Badge, Importance};
+use crate::channel::data::{cut, data, notify_id, resource};
+use crate::domain::notification::{Badge, Importance, Notification, Shown, shortened, written};
 use crate::domain::{Channel, Push, Wording};
 
 use super::Error;
 
-/// Most bytes of a message without its tokens.
+/// Most bytes of a message without its tokens (Huawei, error 80300008).
 const MAX_BYTES: usize = 4_096;
 /// Longest time that Huawei keeps a message: 15 days.
 const MAX_TTL_SECS: u32 = 1_296_000;
 /// The highest number on an icon.
 const MAX_BADGE: u16 = 99;
+/// Characters of a text that stand for the title that Huawei demands, where the caller gave none.
+const TITLE_CHARS: usize = 40;
+/// Characters of a text that can be unfolded which show before it is: more than fit on a line.
+const FOLDED_CHARS: usize = 100;
+/// A text is not shortened below this many bytes.
+const SHORTEST_TEXT: usize = 64;
 
 /// A message without its receivers and its time to live.
 pub(super) struct Payload<'a> {
@@ -31,6 +39,7 @@ struct Body<'a> {
 
 #[derive(Serialize)]
 struct Message<'a> {
+    /// The caller's data, which the intent that opens the app has as its extras.
     data: &'a str,
     android: Timed<'a>,
     token: Vec<&'a str>,
@@ -49,27 +58,44 @@ struct Android<'a> {
     collapse_key: i8,
     #[serde(skip_serializing_if = "Option::is_none")]
     category: Option<&'a str>,
-    notification: Shown<'a>,
+    notification: OnAndroid<'a>,
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<&'a str>,
-    body: &'a str,
+struct OnAndroid<'a> {
+    title: Cow<'a, str>,
+    body: Cow<'a, str>,
+    #[serde(flatten)]
+    unfolded: Option<Unfolded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sound: Option<&'a str>,
+    #[serde(flatten)]
+    sound: Option<Sound>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     importance: Option<&'static str>,
     click_action: ClickAction,
     #[serde(skip_serializing_if = "Option::is_none")]
-    badge: Option<OnIcon>,
+    badge: Option<OnIcon<'a>>,
     /// A notification replaces one with the same: even where a push is sent twice, one shows.
     notify_id: u32,
+}
+
+/// What is seen of a notification that is unfolded.
+#[derive(Serialize)]
+struct Unfolded<'a> {
+    /// 1: a long text.
+    style: u8,
+    big_title: Cow<'a, str>,
+    big_body: Cow<'a, str>,
+}
+
+/// A sound of the app's own. It counts where the phone makes a new notification channel (Huawei, `sound`).
+#[derive(Serialize)]
+struct Sound {
+    default_sound: bool,
+    sound: String,
 }
 
 /// Opens the app.
@@ -79,37 +105,56 @@ struct ClickAction {
 }
 
 #[derive(Serialize)]
-struct OnIcon {
+struct OnIcon<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     add_num: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     set_num: Option<u16>,
+    class: &'a str,
 }
 
 impl<'a> Payload<'a> {
-    pub(super) fn new(push: &'a Push, wording: Wording) -> Result<Self, Error> {
+    /// What the devices with one wording are shown. Without the class of the app's entry activity no number goes to its
+    /// icon. A text that is too long for Huawei with all that goes with it is shortened; if that does not help, there is no
+    /// payload.
+    pub(super) fn new(push: &'a Push, wording: Wording, badge_class: Option<&'a str>) -> Result<Self, Error> {
         let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
         let shown = notification.shown(Channel::Huawei, wording).ok_or(Error::NoNotification)?;
         let settings = &notification.android;
         let data = serde_json::Value::Object(data(push, notification, &settings.extras)).to_string();
+        let (title, body, unfolded) = words(notification, shown);
         let android = Android {
             collapse_key: -1,
             category: settings.huawei.category.as_deref(),
-            notification: Shown {
-                title: shown.title,
-                body: shown.text,
+            notification: OnAndroid {
+                title,
+                body,
+                unfolded,
                 image: settings.huawei.image.as_deref(),
-                sound: settings.sound.as_deref(),
+                sound: settings.sound.as_deref().and_then(sound),
                 channel_id: settings.huawei.notification_channel.as_deref(),
                 importance: settings.huawei.importance.map(importance),
                 click_action: ClickAction { r#type: 3 },
-                badge: badge(settings),
+                badge: settings.badge.zip(badge_class).map(|(badge, class)| on_icon(badge, class)),
                 notify_id: notify_id(push),
             },
         };
-        let payload = Self { data, android };
-        let size = payload.body(&[], None).len();
-        if size > MAX_BYTES { Err(Error::TooLarge(size)) } else { Ok(payload) }
+        Self { data, android }.fitting()
+    }
+
+    fn fitting(mut self) -> Result<Self, Error> {
+        let size = self.size();
+        let Some(excess) = size.checked_sub(MAX_BYTES).filter(|excess| *excess > 0) else { return Ok(self) };
+        let OnAndroid { body, unfolded, .. } = &mut self.android.notification;
+        let text = unfolded.as_mut().map_or(body, |unfolded| &mut unfolded.big_body);
+        let room = written(text).checked_sub(excess).filter(|room| *room >= SHORTEST_TEXT);
+        *text = shortened(text.to_string(), room.ok_or(Error::TooLarge(size))?).into();
+        Ok(self)
+    }
+
+    /// Bytes of the longest body, without tokens.
+    fn size(&self) -> usize {
+        self.body(&[], Some(MAX_TTL_SECS)).len()
     }
 
     /// The body for the devices of one request. Huawei knows no "now or never": the least is a second.
@@ -123,6 +168,21 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// Title, text, and what is seen when they are unfolded. The text begins the notification of which the caller gave no
+/// title: Huawei demands one, and we do not know the app's name.
+fn words<'a>(notification: &Notification, shown: Shown<'a>) -> (Cow<'a, str>, Cow<'a, str>, Option<Unfolded<'a>>) {
+    let title = shown.title.filter(|title| !title.is_empty()).map_or_else(|| cut(shown.text, TITLE_CHARS), Cow::from);
+    if !notification.android.big_text {
+        return (title, shown.text.into(), None);
+    }
+    let unfolded = Unfolded { style: 1, big_title: title.clone(), big_body: shown.text.into() };
+    (title, cut(shown.text, FOLDED_CHARS), Some(unfolded))
+}
+
+fn sound(name: &str) -> Option<Sound> {
+    resource(name).map(|name| Sound { default_sound: false, sound: format!("/raw/{name}") })
+}
+
 fn importance(importance: Importance) -> &'static str {
     match importance {
         Importance::Low => "LOW",
@@ -130,9 +190,172 @@ fn importance(importance: Importance) -> &'static str {
     }
 }
 
-fn badge(settings: &Settings) -> Option<OnIcon> {
-    settings.badge.map(|badge| match badge {
-        Badge::Set(number) => OnIcon { add_num: None, set_num: Some(number.min(MAX_BADGE)) },
-        Badge::Add(by) => OnIcon { add_num: Some(by), set_num: None },
-    })
+fn on_icon(badge: Badge, class: &str) -> OnIcon<'_> {
+    match badge {
+        Badge::Set(number) => OnIcon { add_num: None, set_num: Some(number.min(MAX_BADGE)), class },
+        Badge::Add(by) => OnIcon { add_num: Some(by), set_num: None, class },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::channel::testkit::{a_push, a_rich_push, any_notification, json, target};
+
+    const PLAIN: Wording = Wording(0);
+
+    fn body(push: &Push, wording: u8) -> Value {
+        let payload = Payload::new(push, Wording(wording), Some("com.example.app.MainActivity")).unwrap();
+        let (one, two) = (target("t0"), target("t1"));
+        json(&payload.body(&[&one, &two], Some(90)))
+    }
+
+    #[test]
+    fn a_message_has_the_callers_data_beside_the_notification() {
+        insta::assert_json_snapshot!(body(&a_push(), 0), @r#"
+        {
+          "message": {
+            "android": {
+              "collapse_key": -1,
+              "notification": {
+                "body": "You are invited",
+                "click_action": {
+                  "type": 3
+                },
+                "notify_id": 1655519430,
+                "title": "Hello"
+              },
+              "ttl": "90s"
+            },
+            "data": "{\"ext\":\"{\\\"room\\\":7}\",\"push_id\":\"0000000000000000000017\"}",
+            "token": [
+              "t0",
+              "t1"
+            ]
+          },
+          "validate_only": false
+        }
+        "#);
+    }
+
+    #[test]
+    fn every_member_that_huawei_knows_has_its_place() {
+        let mut push = a_rich_push();
+        let android = &mut push.notification.as_mut().unwrap().android;
+        android.big_text = true;
+        android.huawei = serde_json::from_value(serde_json::json!({
+            "notification_channel": "events", "importance": "normal", "category": "IM",
+            "image": "https://example.com/h.png", "ext_in_intent": true,
+        }))
+        .unwrap();
+        insta::assert_json_snapshot!(body(&push, 1), @r#"
+        {
+          "message": {
+            "android": {
+              "category": "IM",
+              "collapse_key": -1,
+              "notification": {
+                "badge": {
+                  "add_num": 2,
+                  "class": "com.example.app.MainActivity"
+                },
+                "big_body": "你被邀请了",
+                "big_title": "你好",
+                "body": "你被邀请了",
+                "channel_id": "events",
+                "click_action": {
+                  "type": 3
+                },
+                "default_sound": false,
+                "image": "https://example.com/h.png",
+                "importance": "NORMAL",
+                "notify_id": 1655519430,
+                "sound": "/raw/bell",
+                "style": 1,
+                "title": "你好"
+              },
+              "ttl": "90s"
+            },
+            "data": "{\"ext\":\"{\\\"room\\\":7}\",\"n\":[1],\"push_id\":\"0000000000000000000017\",\"s\":\"x\"}",
+            "token": [
+              "t0",
+              "t1"
+            ]
+          },
+          "validate_only": false
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_notification_without_a_title_begins_with_its_text() {
+        let mut push = a_push();
+        let notification = push.notification.as_mut().unwrap();
+        for title in [None, Some(String::new())] {
+            notification.title = title;
+            notification.text = "好".repeat(41);
+            let shown = notification.shown(Channel::Huawei, PLAIN).unwrap();
+            let (title, text, _) = words(notification, shown);
+            assert_eq!((title.as_ref(), text.len()), (("好".repeat(39) + "…").as_str(), 123));
+        }
+    }
+
+    #[test]
+    fn a_number_on_the_icon_needs_a_class_and_ends_at_99() {
+        let mut push = a_push();
+        for (badge, expected) in [
+            (Badge::Set(0), r#"{"set_num":0,"class":"c"}"#),
+            (Badge::Set(9_999), r#"{"set_num":99,"class":"c"}"#),
+            (Badge::Add(99), r#"{"add_num":99,"class":"c"}"#),
+        ] {
+            push.notification.as_mut().unwrap().android.badge = Some(badge);
+            let on_icon = |class| Payload::new(&push, PLAIN, class).unwrap().android.notification.badge;
+            assert_eq!(serde_json::to_string(&on_icon(Some("c")).unwrap()).unwrap(), expected);
+            assert!(on_icon(None).is_none());
+        }
+    }
+
+    #[test]
+    fn it_lives_at_least_a_second_and_no_longer_than_huawei_keeps_anything() {
+        let push = a_push();
+        let payload = Payload::new(&push, PLAIN, None).unwrap();
+        for (secs, ttl) in [(None, "1s"), (Some(0), "1s"), (Some(60), "60s"), (Some(u32::MAX), "1296000s")] {
+            assert_eq!(json(&payload.body(&[], secs))["message"]["android"]["ttl"], ttl);
+        }
+    }
+
+    #[test]
+    fn a_text_is_shortened_to_what_huawei_takes_and_data_is_not() {
+        let mut push = a_push();
+        let notification = push.notification.as_mut().unwrap();
+        notification.text = "\"好\n".repeat(900);
+        for big_text in [false, true] {
+            push.notification.as_mut().unwrap().android.big_text = big_text;
+            let payload = Payload::new(&push, PLAIN, None).unwrap();
+            assert!((MAX_BYTES - 8..=MAX_BYTES).contains(&payload.size()), "{}", payload.size());
+            let OnAndroid { body, unfolded, .. } = payload.android.notification;
+            let text = unfolded.map_or(body, |unfolded| unfolded.big_body);
+            assert!(
+                text.ends_with('…') && push.notification.as_ref().unwrap().text.starts_with(text.trim_end_matches('…'))
+            );
+        }
+        push.notification.as_mut().unwrap().ext = Some("x".repeat(MAX_BYTES - 200));
+        assert!(matches!(Payload::new(&push, PLAIN, None), Err(Error::TooLarge(_))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_made_is_taken_with_all_that_surrounds_it(notification in any_notification(), big_text: bool) {
+            let mut push = a_push();
+            push.notification = Some(notification);
+            push.notification.as_mut().unwrap().android.big_text = big_text;
+            for wording in 0..3 {
+                if let Ok(payload) = Payload::new(&push, Wording(wording), Some("com.example.app.MainActivity")) {
+                    proptest::prop_assert!(payload.size() <= MAX_BYTES, "{}", payload.size());
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,112 @@
+//! Access tokens by OAuth's client credentials (RFC 6749, section 4.4): an app's id and secret for a token that lasts an
+//! hour. Huawei grants a thousand of an app in five minutes, so environments share them.
+
+use std::future::Future;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tracing::warn;
+
+use super::Shared;
+use super::access::{AccessToken, GrantError, Granted, name};
+use super::pace::Pace;
+use super::rest::NoAnswer;
+use crate::domain::{AppId, Channel, Outcome};
+
+/// What an app proves itself with.
+#[derive(Clone)]
+pub(super) struct Client<'a> {
+    /// Where access tokens are to be had.
+    pub(super) token_uri: &'a str,
+    /// The app's id there.
+    pub(super) id: &'a str,
+    /// Its secret.
+    pub(super) secret: &'a SecretString,
+}
+
+/// The access tokens of an app with one vendor.
+pub(super) struct ClientCredentials<'a> {
+    shared: &'a Shared,
+    channel: Channel,
+    client: Client<'a>,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Grant {
+    access_token: String,
+    expires_in: i64,
+}
+
+impl<'a> ClientCredentials<'a> {
+    pub(super) fn new(shared: &'a Shared, app: &AppId, channel: Channel, client: Client<'a>) -> Self {
+        let name = name(app, channel, &[client.token_uri, client.id, client.secret.expose_secret()]);
+        Self { shared, channel, client, name }
+    }
+
+    /// Sends to so many devices with an access token; once more, with another, if the vendor does not accept the first.
+    /// `send` answers `None` where it does not, else one outcome for each device.
+    pub(super) async fn send_to<F>(&self, count: usize, send: impl Fn(AccessToken) -> F) -> Vec<Outcome>
+    where
+        F: Future<Output = Option<Vec<Outcome>>>,
+    {
+        let mut failed = None;
+        loop {
+            let token = match self.token(failed.as_ref()).await {
+                Ok(token) => token,
+                Err(error) => return vec![error.outcome(); count],
+            };
+            match send(token.clone()).await {
+                Some(outcomes) => return outcomes,
+                None if failed.is_none() => failed = Some(token),
+                None => return vec![Outcome::Auth; count],
+            }
+        }
+    }
+
+    /// A token that is fresh, and not the one that just failed.
+    async fn token(&self, failed: Option<&AccessToken>) -> Result<AccessToken, GrantError> {
+        let (shared, channel, token_uri) = (self.shared.clone(), self.channel, self.client.token_uri.to_owned());
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", self.client.id)
+            .append_pair("client_secret", self.client.secret.expose_secret())
+            .finish();
+        self.shared.tokens.get(&self.name, failed, move || grant(shared, channel, token_uri, form)).await
+    }
+}
+
+fn grant(
+    shared: Shared,
+    channel: Channel,
+    token_uri: String,
+    form: String,
+) -> BoxFuture<'static, Result<Granted, GrantError>> {
+    async move {
+        let request = shared.http.post(&token_uri, "application/x-www-form-urlencoded", form);
+        // One request an hour: the batch's rate is for messages.
+        let answer = shared.http.send(&Pace::new(1), request).await.map_err(|error| {
+            warn!(%channel, %error, "No access token was granted");
+            match error {
+                NoAnswer::Unmade => GrantError::Rejected,
+                NoAnswer::Silent(_) | NoAnswer::TooLong => GrantError::Unavailable(None),
+            }
+        })?;
+        match (answer.status, serde_json::from_slice(&answer.body)) {
+            (StatusCode::OK, Ok(Grant { access_token, expires_in })) => {
+                Ok(Granted { token: access_token.into(), life_secs: expires_in })
+            }
+            (status, _) => {
+                warn!(%channel, status = status.as_u16(), "No access token was granted");
+                // OAuth's `invalid_client` and the like (RFC 6749, section 5.2).
+                let is_refused =
+                    matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+                Err(if is_refused { GrantError::Rejected } else { GrantError::Unavailable(answer.retry_after) })
+            }
+        }
+    }
+    .boxed()
+}
