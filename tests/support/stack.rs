@@ -64,6 +64,8 @@ impl Stack {
             panic!("the stack ended before it was ready")
         };
         let base = tokio::time::timeout(PATIENCE, ready).await.expect("the stack is ready in time");
+        // A client does not start without, though it speaks plain HTTP; whoever comes later finds it there.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         Self { child, base, http, ahead: AtomicI64::new(0) }
     }

@@ -95,7 +95,7 @@ async fn behaviours_that_make_no_sense_are_refused() {
         error(json!({})),
         error(json!({"share": 1.5})),
         error(json!({"share": 0.5, "first": 1})),
-        error(json!({"first": 1, "status": 200})),
+        error(json!({"first": 1, "status": 199})),
         error(json!({"first": 1, "retry-after": 30})),
     ] {
         assert_eq!(sandbox.behave("apns", behaviour.clone()).await, 400, "{behaviour}");
