@@ -10,10 +10,12 @@
 
 mod apns;
 mod behaviour;
+mod client_credentials;
 mod deliveries;
 mod fcm;
 mod http1;
 mod http2;
+mod huawei;
 mod jwt;
 mod keys;
 mod routes;
@@ -62,6 +64,7 @@ impl Vendors {
         };
         vendors.open(&keys, &now_ms, |endpoint| apns::Apns::new(endpoint, &keys)).await?;
         vendors.open(&keys, &now_ms, |endpoint| fcm::Fcm::new(endpoint, &keys)).await?;
+        vendors.open(&keys, &now_ms, |endpoint| Ok(huawei::Huawei::new(endpoint))).await?;
         Ok(vendors)
     }
 

@@ -3,6 +3,7 @@
 mod apns;
 mod client;
 mod fcm;
+mod huawei;
 mod routes;
 
 use std::sync::{
@@ -29,6 +30,8 @@ struct Sandbox {
 
 impl Sandbox {
     async fn start() -> Self {
+        // A client does not start without, though it speaks plain HTTP; whoever comes later finds it there.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let now_ms = Arc::new(AtomicI64::new(START_MS));
         let clock = now_ms.clone();
         let vendors = Vendors::start(Arc::new(move || clock.load(Ordering::SeqCst))).await.unwrap();
