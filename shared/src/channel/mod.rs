@@ -3,7 +3,7 @@
 //! | file | says |
 //! |---|---|
 //! | `mod.rs` | how a batch is sent |
-//! | `credential.rs` | how we prove who we are |
+//! | `credential.rs` | how we prove who we are, where it is not by an id and a secret as `oauth.rs` has it |
 //! | `payload.rs` | what a push looks like on the wire |
 //! | `answer.rs` | what the vendor's answers mean, as an [`Outcome`] |
 //!
@@ -18,6 +18,7 @@ mod data;
 mod facts;
 mod fcm;
 mod flight;
+mod honor;
 mod http2;
 mod huawei;
 mod oauth;
@@ -26,6 +27,7 @@ mod rate;
 mod rest;
 #[cfg(test)]
 mod testkit;
+mod words;
 pub mod ws;
 
 use std::fmt;
@@ -80,6 +82,7 @@ struct Inner {
     fcm: fcm::Sender,
     ws: Option<ws::Sender>,
     huawei: huawei::Sender,
+    honor: honor::Sender,
 }
 
 /// What the senders to vendors of many tokens a request have in common.
@@ -114,7 +117,8 @@ impl Senders {
                 apns: apns::Sender::new(tls.clone(), clock.clone()),
                 fcm: fcm::Sender::new(tls, clock.clone()),
                 ws: connections.map(ws::Sender::new),
-                huawei: huawei::Sender::new(shared),
+                huawei: huawei::Sender::new(shared.clone()),
+                honor: honor::Sender::new(shared),
                 clock,
             }),
         })
@@ -155,8 +159,11 @@ impl Senders {
                     Some(credentials) => Some(inner.huawei.send(credentials, &batch).await),
                     None => None,
                 },
-                Channel::Honor
-                | Channel::Harmony
+                Channel::Honor => match &vendors.honor {
+                    Some(credentials) => Some(inner.honor.send(credentials, &batch).await),
+                    None => None,
+                },
+                Channel::Harmony
                 | Channel::Xiaomi
                 | Channel::Oppo
                 | Channel::Vivo

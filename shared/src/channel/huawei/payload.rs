@@ -1,13 +1,12 @@
 //! What a push looks like to Huawei.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use serde::Serialize;
 
 use crate::channel::Target;
-use crate::channel::data::{cut, data, notify_id, resource};
-use crate::domain::notification::{Badge, Importance, Notification, Shown, shortened, written};
+use crate::channel::data::{data, notify_id, resource};
+use crate::channel::words::Words;
+use crate::domain::notification::{Badge, Importance};
 use crate::domain::{Channel, Push, Wording};
 
 use super::Error;
@@ -18,17 +17,13 @@ const MAX_BYTES: usize = 4_096;
 const MAX_TTL_SECS: u32 = 1_296_000;
 /// The highest number on an icon.
 const MAX_BADGE: u16 = 99;
-/// Characters of a text that stand for the title that Huawei demands, where the caller gave none.
-const TITLE_CHARS: usize = 40;
-/// Characters of a text that can be unfolded which show before it is: more than fit on a line.
-const FOLDED_CHARS: usize = 100;
-/// A text is not shortened below this many bytes.
-const SHORTEST_TEXT: usize = 64;
 
 /// A message without its receivers and its time to live.
 pub(super) struct Payload<'a> {
+    words: Words<'a>,
     data: String,
-    android: Android<'a>,
+    category: Option<&'a str>,
+    notification: OnAndroid<'a>,
 }
 
 #[derive(Serialize)]
@@ -41,32 +36,22 @@ struct Body<'a> {
 struct Message<'a> {
     /// The caller's data, which the intent that opens the app has as its extras.
     data: &'a str,
-    android: Timed<'a>,
+    android: Android<'a>,
     token: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Timed<'a> {
-    #[serde(flatten)]
-    android: &'a Android<'a>,
-    ttl: String,
-}
-
-#[derive(Serialize)]
 struct Android<'a> {
+    ttl: String,
     /// Keep all that wait for a device.
     collapse_key: i8,
     #[serde(skip_serializing_if = "Option::is_none")]
     category: Option<&'a str>,
-    notification: OnAndroid<'a>,
+    notification: Worded<'a>,
 }
 
 #[derive(Serialize)]
 struct OnAndroid<'a> {
-    title: Cow<'a, str>,
-    body: Cow<'a, str>,
-    #[serde(flatten)]
-    unfolded: Option<Unfolded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<&'a str>,
     #[serde(flatten)]
@@ -82,13 +67,20 @@ struct OnAndroid<'a> {
     notify_id: u32,
 }
 
-/// What is seen of a notification that is unfolded.
+/// A notification with its words.
 #[derive(Serialize)]
-struct Unfolded<'a> {
-    /// 1: a long text.
-    style: u8,
-    big_title: Cow<'a, str>,
-    big_body: Cow<'a, str>,
+struct Worded<'a> {
+    title: &'a str,
+    body: &'a str,
+    /// 1: a long text, of which `body` is the beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    style: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    big_title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    big_body: Option<&'a str>,
+    #[serde(flatten)]
+    notification: &'a OnAndroid<'a>,
 }
 
 /// A sound of the app's own. It counts where the phone makes a new notification channel (Huawei, `sound`).
@@ -122,34 +114,22 @@ impl<'a> Payload<'a> {
         let shown = notification.shown(Channel::Huawei, wording).ok_or(Error::NoNotification)?;
         let settings = &notification.android;
         let data = serde_json::Value::Object(data(push, notification, &settings.extras)).to_string();
-        let (title, body, unfolded) = words(notification, shown);
-        let android = Android {
-            collapse_key: -1,
-            category: settings.huawei.category.as_deref(),
-            notification: OnAndroid {
-                title,
-                body,
-                unfolded,
-                image: settings.huawei.image.as_deref(),
-                sound: settings.sound.as_deref().and_then(sound),
-                channel_id: settings.huawei.notification_channel.as_deref(),
-                importance: settings.huawei.importance.map(importance),
-                click_action: ClickAction { r#type: 3 },
-                badge: settings.badge.zip(badge_class).map(|(badge, class)| on_icon(badge, class)),
-                notify_id: notify_id(push),
-            },
+        let words = Words::new(notification, shown);
+        let notification = OnAndroid {
+            image: settings.huawei.image.as_deref(),
+            sound: settings.sound.as_deref().and_then(sound),
+            channel_id: settings.huawei.notification_channel.as_deref(),
+            importance: settings.huawei.importance.map(importance),
+            click_action: ClickAction { r#type: 3 },
+            badge: settings.badge.zip(badge_class).map(|(badge, class)| on_icon(badge, class)),
+            notify_id: notify_id(push),
         };
-        Self { data, android }.fitting()
+        Self { words, data, category: settings.huawei.category.as_deref(), notification }.fitting()
     }
 
     fn fitting(mut self) -> Result<Self, Error> {
         let size = self.size();
-        let Some(excess) = size.checked_sub(MAX_BYTES).filter(|excess| *excess > 0) else { return Ok(self) };
-        let OnAndroid { body, unfolded, .. } = &mut self.android.notification;
-        let text = unfolded.as_mut().map_or(body, |unfolded| &mut unfolded.big_body);
-        let room = written(text).checked_sub(excess).filter(|room| *room >= SHORTEST_TEXT);
-        *text = shortened(text.to_string(), room.ok_or(Error::TooLarge(size))?).into();
-        Ok(self)
+        if size <= MAX_BYTES || self.words.shorten(size - MAX_BYTES) { Ok(self) } else { Err(Error::TooLarge(size)) }
     }
 
     /// Bytes of the longest body, without tokens.
@@ -161,22 +141,20 @@ impl<'a> Payload<'a> {
     pub(super) fn body(&self, targets: &[&Target], remaining_secs: Option<u32>) -> Bytes {
         let ttl = remaining_secs.unwrap_or(1).clamp(1, MAX_TTL_SECS);
         let token = targets.iter().map(|target| target.token.expose()).collect();
-        let android = Timed { android: &self.android, ttl: format!("{ttl}s") };
+        let notification = Worded::new(&self.words, &self.notification);
+        let android = Android { ttl: format!("{ttl}s"), collapse_key: -1, category: self.category, notification };
         let body = Body { validate_only: false, message: Message { data: &self.data, android, token } };
         // Texts and numbers only: nothing here can fail to be JSON.
         serde_json::to_vec(&body).unwrap_or_default().into()
     }
 }
 
-/// Title, text, and what is seen when they are unfolded. The text begins the notification of which the caller gave no
-/// title: Huawei demands one, and we do not know the app's name.
-fn words<'a>(notification: &Notification, shown: Shown<'a>) -> (Cow<'a, str>, Cow<'a, str>, Option<Unfolded<'a>>) {
-    let title = shown.title.filter(|title| !title.is_empty()).map_or_else(|| cut(shown.text, TITLE_CHARS), Cow::from);
-    if !notification.android.big_text {
-        return (title, shown.text.into(), None);
+impl<'a> Worded<'a> {
+    fn new(words: &'a Words<'_>, notification: &'a OnAndroid<'_>) -> Self {
+        let big_body = words.unfolded.as_deref();
+        let (style, big_title) = big_body.map(|_| (1, words.title.as_ref())).unzip();
+        Self { title: &words.title, body: &words.text, style, big_title, big_body, notification }
     }
-    let unfolded = Unfolded { style: 1, big_title: title.clone(), big_body: shown.text.into() };
-    (title, cut(shown.text, FOLDED_CHARS), Some(unfolded))
 }
 
 fn sound(name: &str) -> Option<Sound> {
@@ -290,19 +268,6 @@ mod tests {
     }
 
     #[test]
-    fn a_notification_without_a_title_begins_with_its_text() {
-        let mut push = a_push();
-        let notification = push.notification.as_mut().unwrap();
-        for title in [None, Some(String::new())] {
-            notification.title = title;
-            notification.text = "好".repeat(41);
-            let shown = notification.shown(Channel::Huawei, PLAIN).unwrap();
-            let (title, text, _) = words(notification, shown);
-            assert_eq!((title.as_ref(), text.len()), (("好".repeat(39) + "…").as_str(), 123));
-        }
-    }
-
-    #[test]
     fn a_number_on_the_icon_needs_a_class_and_ends_at_99() {
         let mut push = a_push();
         for (badge, expected) in [
@@ -311,7 +276,7 @@ mod tests {
             (Badge::Add(99), r#"{"add_num":99,"class":"c"}"#),
         ] {
             push.notification.as_mut().unwrap().android.badge = Some(badge);
-            let on_icon = |class| Payload::new(&push, PLAIN, class).unwrap().android.notification.badge;
+            let on_icon = |class| Payload::new(&push, PLAIN, class).unwrap().notification.badge;
             assert_eq!(serde_json::to_string(&on_icon(Some("c")).unwrap()).unwrap(), expected);
             assert!(on_icon(None).is_none());
         }
@@ -335,8 +300,7 @@ mod tests {
             push.notification.as_mut().unwrap().android.big_text = big_text;
             let payload = Payload::new(&push, PLAIN, None).unwrap();
             assert!((MAX_BYTES - 8..=MAX_BYTES).contains(&payload.size()), "{}", payload.size());
-            let OnAndroid { body, unfolded, .. } = payload.android.notification;
-            let text = unfolded.map_or(body, |unfolded| unfolded.big_body);
+            let text = payload.words.unfolded.unwrap_or(payload.words.text);
             assert!(
                 text.ends_with('…') && push.notification.as_ref().unwrap().text.starts_with(text.trim_end_matches('…'))
             );

@@ -1,0 +1,129 @@
+//! Honor Push: many devices a request, with an access token that all environments share. How many a request may name is not
+//! in Honor's documents: it is a setting.
+
+mod answer;
+mod payload;
+
+use tracing::warn;
+
+use crate::domain::{Channel, HonorCredentials, Outcome};
+
+use super::access::AccessToken;
+use super::batch::{Batch, ByWording, Complaint};
+use super::oauth::{Client, ClientCredentials};
+use super::pace::Pace;
+use super::rest::Answer;
+use super::{Shared, Target};
+use payload::Payload;
+
+/// Requests under way at a time: thirty of the least size fill the rate of 3,000 devices a second.
+const CONCURRENCY: usize = 16;
+
+/// Why a batch cannot be sent.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the push has no notification")]
+    NoNotification,
+    #[error("the payload has {0} bytes, more than Honor takes")]
+    TooLarge(usize),
+    #[error("the app's id cannot be used")]
+    Settings,
+}
+
+impl Error {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+            Self::Settings => Outcome::Config,
+        }
+    }
+}
+
+/// Sends to Honor's phones.
+pub(super) struct Sender {
+    shared: Shared,
+}
+
+impl Sender {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared }
+    }
+
+    /// One outcome for each target of the batch.
+    pub(super) async fn send(&self, credentials: &HonorCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
+        match Job::new(&self.shared, credentials, batch) {
+            Ok(job) => {
+                let most = usize::from(credentials.max_batch);
+                batch.each_request(most, CONCURRENCY, |target| target.wording, |targets| job.send(targets)).await
+            }
+            Err(error) => {
+                warn!(channel = "honor", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
+                batch.all(&error.outcome())
+            }
+        }
+    }
+}
+
+/// What all requests of a batch have in common.
+struct Job<'a> {
+    shared: &'a Shared,
+    batch: &'a Batch<'a>,
+    credential: ClientCredentials<'a>,
+    url: String,
+    pace: Pace,
+    complaint: Complaint,
+    payloads: ByWording<Payload<'a>>,
+}
+
+impl<'a> Job<'a> {
+    fn new(shared: &'a Shared, credentials: &'a HonorCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+        let HonorCredentials { endpoint, token_uri, app_id, client_id, client_secret, badge_class, .. } = credentials;
+        // It goes into a path: nothing in it may lead elsewhere.
+        if app_id.is_empty() || !app_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(Error::Settings);
+        }
+        let client = Client { token_uri, id: client_id, secret: client_secret };
+        let payload = |wording| Payload::new(batch.push, wording, badge_class.as_deref());
+        Ok(Self {
+            shared,
+            batch,
+            credential: ClientCredentials::new(shared, &batch.push.app, Channel::Honor, client),
+            url: format!("{}/api/v1/{app_id}/sendMessage", endpoint.trim_end_matches('/')),
+            pace: Pace::new(batch.rate),
+            complaint: Complaint::new(batch),
+            payloads: batch.by_wording(payload)?,
+        })
+    }
+
+    /// Sends to the devices of one request.
+    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+        self.credential.send_to(targets.len(), |token| self.try_send(&targets, token)).await
+    }
+
+    /// One outcome for each of them; `None` if the access token is not accepted.
+    async fn try_send(&self, targets: &[&Target], token: AccessToken) -> Option<Vec<Outcome>> {
+        let all = |outcome: Outcome| Some(vec![outcome; targets.len()]);
+        let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
+            return all(Outcome::Transient(None));
+        };
+        let body = payload.body(targets, self.batch.remaining_secs());
+        let request = self.shared.http.post(&self.url, "application/json; charset=UTF-8", body);
+        let request = request.bearer_auth(token.expose()).header("timestamp", self.batch.clock.now().millis());
+        match self.shared.http.send(&self.pace, request).await {
+            Ok(Answer { status, retry_after, body }) => {
+                let verdict = answer::verdict(status, &body, retry_after);
+                if let Some(outcome) = verdict.of_all() {
+                    self.complaint.of_answer(outcome, status, &answer::code(&body));
+                }
+                verdict.outcomes(targets)
+            }
+            Err(failure) => {
+                self.complaint.of_failure(&failure);
+                all(failure.outcome())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use h2::Reason;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::channel::testkit::{self, Asked, MovedClock, Reply, Vendor, a_live_push, a_rich_push, shared, targets};
+use crate::domain::{Push, Wording};
+use crate::runtime::Clock;
+
+fn credentials(vendor: &Vendor) -> HonorCredentials {
+    serde_json::from_value(json!({
+        "endpoint": vendor.endpoint, "token_uri": format!("{}/token", vendor.endpoint),
+        "app_id": "101", "client_id": "202", "client_secret": "a&b",
+    }))
+    .unwrap()
+}
+
+async fn send(sender: &Sender, vendor: &Vendor, push: &Push, targets: &[Target], clock: &Clock) -> Vec<Outcome> {
+    let batch = Batch { channel: Channel::Honor, push, targets, clock, rate: 1_000 };
+    sender.send(&credentials(vendor), &batch).await
+}
+
+async fn send_to(vendor: &Vendor, targets: &[Target]) -> Vec<Outcome> {
+    let clock = Clock::system();
+    send(&Sender::new(shared(vendor, &clock)), vendor, &a_live_push(&clock), targets, &clock).await
+}
+
+/// A vendor who grants t1, t2, … and answers messages by a script.
+async fn vendor(messages: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Vendor {
+    let grants = AtomicUsize::new(0);
+    Vendor::start(move |asked| match asked.path.as_str() {
+        // While it takes its time everybody is waiting.
+        "/token" => {
+            let n = grants.fetch_add(1, Ordering::SeqCst) + 1;
+            let granted = json!({ "access_token": format!("t{n}"), "expires_in": 3_600 }).to_string();
+            Reply::Late(Duration::from_millis(30), Box::new(Reply::Answer(200, granted)))
+        }
+        _ => messages(asked),
+    })
+    .await
+}
+
+fn told(code: u32, data: &Value) -> Reply {
+    Reply::Answer(200, json!({ "code": code, "message": "", "data": data }).to_string())
+}
+
+fn taken() -> Reply {
+    told(200, &json!({ "sendResult": true, "requestId": "1", "failTokens": [], "expireTokens": [] }))
+}
+
+fn tokens_of(asked: &Asked) -> Vec<String> {
+    serde_json::from_value(testkit::json(&asked.body)["token"].clone()).unwrap()
+}
+
+fn grants(vendor: &Vendor) -> usize {
+    vendor.asked_by_path().get("/token").copied().unwrap_or(0)
+}
+
+fn messages(vendor: &Vendor) -> Vec<Asked> {
+    vendor.asked().into_iter().filter(|asked| asked.path != "/token").collect()
+}
+
+const DEAD: Outcome = Outcome::InvalidToken { doubtful: false, since: None };
+
+#[tokio::test]
+async fn a_request_names_as_many_as_the_setting_says_and_all_ask_for_one_token() {
+    let vendor = vendor(|_| taken()).await;
+    assert_eq!(send_to(&vendor, &targets(250)).await, vec![Outcome::Delivered; 250]);
+    let mut sizes: Vec<usize> = messages(&vendor).iter().map(|asked| tokens_of(asked).len()).collect();
+    sizes.sort_unstable();
+    assert_eq!((grants(&vendor), sizes), (1, vec![50, 100, 100]));
+    let asked = &messages(&vendor)[0];
+    assert_eq!(asked.path, "/api/v1/101/sendMessage");
+    assert_eq!(asked.header("authorization"), "Bearer t1");
+    assert_eq!(asked.header("content-type"), "application/json; charset=UTF-8");
+    let sent_at: i64 = asked.header("timestamp").parse().unwrap();
+    assert!((Clock::system().now().millis() - sent_at).abs() < 60_000, "{sent_at}");
+    let grant = vendor.asked().into_iter().find(|asked| asked.path == "/token").unwrap();
+    assert_eq!(grant.header("content-type"), "application/x-www-form-urlencoded");
+    assert_eq!(grant.body, "grant_type=client_credentials&client_id=202&client_secret=a%26b");
+
+    let clock = Clock::system();
+    let (push, targets) = (a_live_push(&clock), targets(250));
+    let batch = Batch { channel: Channel::Honor, push: &push, targets: &targets, clock: &clock, rate: 1_000 };
+    let credentials = HonorCredentials { max_batch: 1_000, ..credentials(&vendor) };
+    Sender::new(shared(&vendor, &clock)).send(&credentials, &batch).await;
+    assert_eq!(tokens_of(messages(&vendor).last().unwrap()).len(), 250);
+}
+
+#[tokio::test]
+async fn the_tokens_that_failed_are_told_from_the_rest_of_their_request_and_of_all_others() {
+    let vendor = vendor(|asked| {
+        let ending =
+            |digit: char| -> Vec<String> { tokens_of(asked).into_iter().filter(|t| t.ends_with(digit)).collect() };
+        told(200, &json!({ "sendResult": true, "failTokens": ending('3'), "expireTokens": ending('7') }))
+    })
+    .await;
+    let outcomes = send_to(&vendor, &targets(150)).await;
+    for (n, outcome) in outcomes.iter().enumerate() {
+        let expected = match n % 10 {
+            3 => Outcome::Transient(None),
+            7 => DEAD,
+            _ => Outcome::Delivered,
+        };
+        assert_eq!(*outcome, expected, "{n}");
+    }
+    assert_eq!(outcomes.len(), 150);
+}
+
+#[tokio::test]
+async fn each_wording_goes_to_those_who_read_it() {
+    let vendor = vendor(|_| taken()).await;
+    let clock = Clock::system();
+    let push = Push { accepted_at: clock.now(), ..a_rich_push() };
+    let mut targets = targets(30);
+    targets.iter_mut().enumerate().for_each(|(n, target)| target.wording = Wording(n as u8 % 3));
+    let sender = Sender::new(shared(&vendor, &clock));
+    assert_eq!(send(&sender, &vendor, &push, &targets, &clock).await, vec![Outcome::Delivered; 30]);
+    let mut seen = Vec::new();
+    for asked in messages(&vendor) {
+        let text = testkit::json(&asked.body)["android"]["notification"]["body"].clone();
+        for token in tokens_of(&asked) {
+            seen.push((token.parse::<u32>().unwrap() % 3, text.as_str().unwrap().to_owned()));
+        }
+    }
+    seen.sort();
+    seen.dedup();
+    let expected = [(0, "You are invited"), (1, "你被邀请了"), (2, "Eingeladen")];
+    assert_eq!(seen, expected.map(|(wording, text)| (wording, text.to_owned())));
+}
+
+#[tokio::test]
+async fn a_token_that_fails_is_renewed_once_however_many_it_failed_for() {
+    for refusal in [|| told(401, &Value::Null), || Reply::Answer(401, String::new())] {
+        let vendor = vendor(move |asked| match asked.header("authorization") {
+            "Bearer t1" => refusal(),
+            _ => taken(),
+        })
+        .await;
+        assert_eq!(send_to(&vendor, &targets(300)).await, vec![Outcome::Delivered; 300]);
+        assert_eq!((grants(&vendor), messages(&vendor).len()), (2, 6));
+    }
+}
+
+#[tokio::test]
+async fn a_new_token_that_fails_too_is_no_reason_for_a_third_try() {
+    let vendor = vendor(|_| told(401, &Value::Null)).await;
+    assert_eq!(send_to(&vendor, &targets(2)).await, vec![Outcome::Auth; 2]);
+    assert_eq!((grants(&vendor), messages(&vendor).len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_its_end_and_not_earlier() {
+    let vendor = vendor(|_| taken()).await;
+    let moved = MovedClock::new();
+    let clock = moved.clock();
+    let (sender, push) = (Sender::new(shared(&vendor, &clock)), a_live_push(&clock));
+    for (ahead, expected) in [(0, 1), (3_200, 1), (3_400, 2)] {
+        moved.set_ahead(ahead);
+        assert_eq!(send(&sender, &vendor, &push, &targets(2), &clock).await, vec![Outcome::Delivered; 2]);
+        assert_eq!(grants(&vendor), expected, "{ahead} s");
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_sent() {
+    for (status, body, outcome) in [
+        (400, r#"{"error":1101,"error_description":"invalid client"}"#, Outcome::Config),
+        (401, "", Outcome::Config),
+        (500, "", Outcome::Transient(None)),
+        (200, "<html>", Outcome::Transient(None)),
+    ] {
+        let vendor = Vendor::start(move |_| Reply::Answer(status, body.to_owned())).await;
+        assert_eq!(send_to(&vendor, &targets(20)).await, vec![outcome; 20], "{status} {body}");
+        assert_eq!((grants(&vendor), messages(&vendor).len()), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_vendor_does_each_device_has_one_outcome() {
+    let wait = Some(Duration::from_secs(9));
+    let cases: [(fn() -> Reply, Outcome); 8] = [
+        (|| Reply::Answer(200, r#"{"code":20"#.to_owned()), Outcome::Transient(None)),
+        (|| Reply::Answer(200, String::new()), Outcome::Transient(None)),
+        (|| Reply::Answer(200, "x".repeat(1024 * 1024 + 1)), Outcome::Transient(None)),
+        (|| Reply::Reset(Reason::CANCEL), Outcome::Transient(None)),
+        (|| Reply::GoAway(Reason::INTERNAL_ERROR), Outcome::Transient(None)),
+        (|| Reply::AnswerWith(503, ("retry-after", "9"), String::new()), Outcome::Throttled(wait)),
+        (|| told(0, &Value::Null), Outcome::Transient(None)),
+        (|| Reply::Late(Duration::from_millis(200), Box::new(taken())), Outcome::Delivered),
+    ];
+    for (n, (reply, outcome)) in cases.into_iter().enumerate() {
+        // The others are none the worse for it.
+        let vendor =
+            vendor(move |asked| if tokens_of(asked).contains(&"0".to_owned()) { reply() } else { taken() }).await;
+        let outcomes = send_to(&vendor, &targets(101)).await;
+        assert_eq!(outcomes[..100], vec![outcome; 100], "case {n}");
+        let last_is_fine = matches!(outcomes[100], Outcome::Delivered | Outcome::Transient(None));
+        assert!(last_is_fine && outcomes.len() == 101, "case {n}: {:?}", outcomes[100]);
+    }
+}
+
+#[tokio::test]
+async fn nothing_leaves_after_the_deadline() {
+    let vendor = vendor(|_| taken()).await;
+    let moved = MovedClock::new();
+    let clock = moved.clock();
+    let (sender, push) = (Sender::new(shared(&vendor, &clock)), a_live_push(&clock));
+    moved.set_ahead(604_000);
+    send(&sender, &vendor, &push, &targets(1), &clock).await;
+    let ttl: Value = testkit::json(&messages(&vendor)[0].body)["android"]["ttl"].clone();
+    let secs: i64 = ttl.as_str().unwrap().strip_suffix('s').unwrap().parse().unwrap();
+    assert!((1..=800).contains(&secs), "{ttl}");
+    moved.set_ahead(604_801);
+    let late = send(&sender, &vendor, &push, &targets(1), &clock).await;
+    assert_eq!((late, messages(&vendor).len()), (vec![Outcome::Transient(None)], 1));
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_for_a_person_to_mend() {
+    let vendor = vendor(|_| taken()).await;
+    let clock = Clock::system();
+    let (push, targets) = (a_live_push(&clock), targets(2));
+    let batch = Batch { channel: Channel::Honor, push: &push, targets: &targets, clock: &clock, rate: 10 };
+    let changes: [fn(&mut HonorCredentials); 5] = [
+        |credentials| credentials.app_id = "../other".to_owned(),
+        |credentials| credentials.app_id = String::new(),
+        |credentials| credentials.token_uri = "http://localhost/token".to_owned(),
+        |credentials| credentials.token_uri = "no address".to_owned(),
+        |credentials| credentials.endpoint = "http://localhost:80".to_owned(),
+    ];
+    for change in changes {
+        let mut credentials = credentials(&vendor);
+        change(&mut credentials);
+        let sender = Sender::new(shared(&vendor, &clock));
+        assert_eq!(sender.send(&credentials, &batch).await, vec![Outcome::Config; 2]);
+    }
+    assert_eq!(messages(&vendor).len(), 0);
+}
