@@ -13,6 +13,7 @@ mod behaviour;
 mod client_credentials;
 mod deliveries;
 mod fcm;
+mod honor;
 mod http1;
 mod http2;
 mod huawei;
@@ -64,6 +65,7 @@ impl Vendors {
         };
         vendors.open(&keys, &now_ms, |endpoint| apns::Apns::new(endpoint, &keys)).await?;
         vendors.open(&keys, &now_ms, |endpoint| fcm::Fcm::new(endpoint, &keys)).await?;
+        vendors.open(&keys, &now_ms, |endpoint| Ok(honor::Honor::new(endpoint))).await?;
         vendors.open(&keys, &now_ms, |endpoint| Ok(huawei::Huawei::new(endpoint))).await?;
         Ok(vendors)
     }

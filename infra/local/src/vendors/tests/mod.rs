@@ -3,6 +3,7 @@
 mod apns;
 mod client;
 mod fcm;
+mod honor;
 mod huawei;
 mod routes;
 
