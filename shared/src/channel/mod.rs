@@ -18,6 +18,7 @@ mod data;
 mod facts;
 mod fcm;
 mod flight;
+mod harmony;
 mod honor;
 mod http2;
 mod huawei;
@@ -82,6 +83,7 @@ struct Inner {
     fcm: fcm::Sender,
     ws: Option<ws::Sender>,
     huawei: huawei::Sender,
+    harmony: harmony::Sender,
     honor: honor::Sender,
 }
 
@@ -118,7 +120,8 @@ impl Senders {
                 fcm: fcm::Sender::new(tls, clock.clone()),
                 ws: connections.map(ws::Sender::new),
                 huawei: huawei::Sender::new(shared.clone()),
-                honor: honor::Sender::new(shared),
+                honor: honor::Sender::new(shared.clone()),
+                harmony: harmony::Sender::new(shared),
                 clock,
             }),
         })
@@ -155,6 +158,10 @@ impl Senders {
                     Some(credentials) => Some(inner.fcm.send(credentials, &batch).await),
                     None => None,
                 },
+                Channel::Harmony => match &vendors.harmony {
+                    Some(credentials) => Some(inner.harmony.send(credentials, &batch).await),
+                    None => None,
+                },
                 Channel::Huawei => match &vendors.huawei {
                     Some(credentials) => Some(inner.huawei.send(credentials, &batch).await),
                     None => None,
@@ -163,12 +170,7 @@ impl Senders {
                     Some(credentials) => Some(inner.honor.send(credentials, &batch).await),
                     None => None,
                 },
-                Channel::Harmony
-                | Channel::Xiaomi
-                | Channel::Oppo
-                | Channel::Vivo
-                | Channel::Meizu
-                | Channel::Webpush => None,
+                Channel::Xiaomi | Channel::Oppo | Channel::Vivo | Channel::Meizu | Channel::Webpush => None,
             };
             outcomes.unwrap_or_else(|| batch.all(&Outcome::Config))
         }

@@ -1,0 +1,234 @@
+//! What Huawei answers (Huawei, "Scenario-based message sending": result codes).
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use crate::channel::Target;
+use crate::domain::Outcome;
+
+/// What an answer says of a request's devices.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The same of all.
+    All(Outcome),
+    /// These tokens were not taken, each for its reason.
+    Some {
+        /// The tokens, and what is to become of each.
+        refused: HashMap<String, Outcome>,
+        /// What became of the others.
+        others: Outcome,
+    },
+    /// The provider token is not accepted.
+    Unauthenticated,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    code: String,
+    #[serde(default)]
+    msg: String,
+}
+
+/// What `msg` is where some tokens failed: JSON, as text.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Partial {
+    illegal_tokens: HashMap<String, HashSet<String>>,
+}
+
+impl Verdict {
+    /// The outcome, if it is the same for all.
+    pub(super) fn of_all(&self) -> Option<&Outcome> {
+        match self {
+            Self::All(outcome) => Some(outcome),
+            Self::Unauthenticated => Some(&Outcome::Auth),
+            Self::Some { .. } => None,
+        }
+    }
+
+    /// One outcome for each target.
+    pub(super) fn outcomes(&self, targets: &[&Target]) -> Vec<Outcome> {
+        let of = |target: &&Target| match self {
+            Self::All(outcome) => outcome.clone(),
+            Self::Unauthenticated => Outcome::Auth,
+            Self::Some { refused, others } => refused.get(target.token.expose()).unwrap_or(others).clone(),
+        };
+        targets.iter().map(of).collect()
+    }
+}
+
+/// What an answer means.
+pub(super) fn verdict(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Verdict {
+    let all = Verdict::All;
+    match status.as_u16() {
+        401 => return Verdict::Unauthenticated,
+        // The rate that the app was granted, or flow control of the whole system.
+        429 | 503 => return all(Outcome::Throttled(retry_after)),
+        500.. => return all(Outcome::Transient(retry_after)),
+        _ => {}
+    }
+    let Ok(Body { code, msg }) = serde_json::from_slice::<Body>(body) else { return all(Outcome::Transient(None)) };
+    match code.as_str() {
+        "80000000" => all(Outcome::Delivered),
+        "80100000" => match refused(&msg, false) {
+            Some(refused) => Verdict::Some { refused, others: Outcome::Delivered },
+            // Some were taken, and it does not say which: to send to all again would be to send twice.
+            None => all(Outcome::Delivered),
+        },
+        // All tokens, for the same reasons. Also said of the tokens of another project.
+        "80300007" => {
+            let others = Outcome::InvalidToken { doubtful: true, since: None };
+            match refused(&msg, true) {
+                Some(refused) => Verdict::Some { refused, others },
+                None => all(others),
+            }
+        }
+        // 80200003 is not in this list of Huawei's, but in the one for Android.
+        "80200001" | "80200003" | "80200005" => Verdict::Unauthenticated,
+        "80600003" | "81000001" => all(Outcome::Transient(None)),
+        // No right, a limit of test messages, a token that lives too long, a penalty.
+        "80300002" | "80300011" | "80300029" | "80300030" | "80300036" | "80300037" => all(Outcome::Config),
+        // What is wrong with a field (801000…), with the size (80300008) or the number of tokens (80300010); and what is not
+        // known, from which nothing is concluded about tokens.
+        _ => all(Outcome::Permanent),
+    }
+}
+
+/// The tokens that were not taken; `None` if it does not say so.
+fn refused(msg: &str, doubtful: bool) -> Option<HashMap<String, Outcome>> {
+    let Partial { illegal_tokens } = serde_json::from_str(msg).ok()?;
+    let mut refused = HashMap::new();
+    for (reason, tokens) in illegal_tokens {
+        let outcome = match reason.as_str() {
+            "tokenFormatError" | "tokenPlatformNotSupport" => Outcome::InvalidToken { doubtful, since: None },
+            // The project may not send this kind of message to them: the tokens are good.
+            "noRight" => Outcome::Config,
+            _ => Outcome::Permanent,
+        };
+        refused.extend(tokens.into_iter().map(|token| (token, outcome.clone())));
+    }
+    Some(refused)
+}
+
+/// The vendor's own number, for the log.
+pub(super) fn code(body: &[u8]) -> String {
+    serde_json::from_slice::<Body>(body).map_or_else(|_| String::new(), |body| body.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::channel::testkit::target;
+
+    fn outcomes(status: u16, body: &str, retry_after: Option<u64>) -> Vec<Outcome> {
+        let verdict =
+            verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes(), retry_after.map(Duration::from_secs));
+        let targets = ["a", "b", "c", "d"].map(target);
+        let outcomes = verdict.outcomes(&targets.iter().collect::<Vec<_>>());
+        if let Some(outcome) = verdict.of_all() {
+            assert_eq!(outcomes, vec![outcome.clone(); 4]);
+        }
+        outcomes
+    }
+
+    fn coded(code: &str, msg: &str) -> Vec<Outcome> {
+        outcomes(200, &json!({"code": code, "msg": msg, "requestId": "1"}).to_string(), None)
+    }
+
+    fn all(outcome: Outcome) -> Vec<Outcome> {
+        vec![outcome; 4]
+    }
+
+    const BAD: Outcome = Outcome::InvalidToken { doubtful: false, since: None };
+    const DOUBTFUL: Outcome = Outcome::InvalidToken { doubtful: true, since: None };
+
+    #[test]
+    fn every_code_has_its_meaning() {
+        for (code, outcome) in [
+            ("80000000", Outcome::Delivered),
+            ("80300007", DOUBTFUL),
+            ("80200001", Outcome::Auth),
+            ("80200003", Outcome::Auth),
+            ("80200005", Outcome::Auth),
+            ("81000001", Outcome::Transient(None)),
+            ("80600003", Outcome::Transient(None)),
+            ("80300002", Outcome::Config),
+            ("80300011", Outcome::Config),
+            ("80300029", Outcome::Config),
+            ("80300030", Outcome::Config),
+            ("80300036", Outcome::Config),
+            ("80300037", Outcome::Config),
+            ("80300008", Outcome::Permanent),
+            ("80300010", Outcome::Permanent),
+            ("80100001", Outcome::Permanent),
+            ("80100003", Outcome::Permanent),
+            ("80100004", Outcome::Permanent),
+            ("80100013", Outcome::Permanent),
+            ("80100016", Outcome::Permanent),
+            ("80100022", Outcome::Permanent),
+            ("89999999", Outcome::Permanent),
+        ] {
+            assert_eq!(coded(code, "words"), all(outcome), "{code}");
+        }
+    }
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        let some = Duration::from_secs(9);
+        for (status, outcome) in [
+            (401, Outcome::Auth),
+            (429, Outcome::Throttled(Some(some))),
+            (503, Outcome::Throttled(Some(some))),
+            (500, Outcome::Transient(Some(some))),
+            (502, Outcome::Transient(Some(some))),
+        ] {
+            assert_eq!(outcomes(status, r#"{"code":"80000000"}"#, Some(9)), all(outcome), "{status}");
+        }
+        assert_eq!(outcomes(503, "", None), all(Outcome::Throttled(None)));
+    }
+
+    #[test]
+    fn a_refusal_is_read_whatever_its_status() {
+        assert_eq!(outcomes(400, r#"{"code":"80100001","msg":"x"}"#, None), all(Outcome::Permanent));
+    }
+
+    fn illegal(tokens: &Value) -> String {
+        json!({"illegalTokens": tokens, "success": 1, "failure": 3}).to_string()
+    }
+
+    #[test]
+    fn those_that_failed_have_their_reasons_and_the_rest_was_taken() {
+        let reasons = json!({"tokenFormatError": ["a"], "tokenPlatformNotSupport": ["c"], "noRight": ["d"]});
+        assert_eq!(coded("80100000", &illegal(&reasons)), [BAD, Outcome::Delivered, BAD, Outcome::Config]);
+        let reasons = json!({"tokenFormatError": [], "aReasonOfTomorrow": ["b", "elsewhere"]});
+        let expected = [Outcome::Delivered, Outcome::Permanent, Outcome::Delivered, Outcome::Delivered];
+        assert_eq!(coded("80100000", &illegal(&reasons)), expected);
+    }
+
+    #[test]
+    fn some_that_cannot_be_told_from_the_others_are_not_sent_to_again() {
+        for msg in ["", "Partial success", "[]", "{}", r#"{"illegalTokens":["a"]}"#] {
+            assert_eq!(coded("80100000", msg), all(Outcome::Delivered), "{msg}");
+        }
+    }
+
+    #[test]
+    fn where_all_failed_a_wrong_setting_of_ours_is_as_likely() {
+        let reasons = json!({"tokenFormatError": ["a", "b"], "noRight": ["c"]});
+        assert_eq!(coded("80300007", &illegal(&reasons)), [DOUBTFUL, DOUBTFUL, Outcome::Config, DOUBTFUL]);
+    }
+
+    #[test]
+    fn nothing_is_concluded_from_garbage() {
+        for body in ["", "<html>", "{}", r#"{"code":80000000}"#, r#"{"code":"8000"#] {
+            assert_eq!(outcomes(200, body, None), all(Outcome::Transient(None)), "{body}");
+            assert_eq!(code(body.as_bytes()), "", "{body}");
+        }
+        assert_eq!(code(br#"{"code":"80100000"}"#), "80100000");
+    }
+}

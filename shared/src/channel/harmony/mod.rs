@@ -1,0 +1,147 @@
+//! Huawei Push Kit for HarmonyOS 5 and later (its v3): up to a thousand devices a request, signed by a token that every
+//! environment can make for itself.
+
+mod answer;
+mod credential;
+mod payload;
+
+use std::sync::Arc;
+
+use tracing::warn;
+
+use crate::domain::{HarmonyCredentials, Outcome};
+
+use super::batch::{Batch, ByWording, Complaint};
+use super::pace::Pace;
+use super::rest::Answer;
+use super::{Shared, Target};
+use answer::Verdict;
+use credential::{InvalidKey, ProviderToken, Signer, Signers};
+use payload::Payload;
+
+/// Most tokens in one request (Huawei, error 80300010).
+const MAX_TOKENS: usize = 1_000;
+/// Requests under way at a time: six fill the rate of 6,000 devices a second.
+const CONCURRENCY: usize = 8;
+/// `push-type` of what is shown.
+const ALERT: &str = "0";
+
+/// Why a batch cannot be sent.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the push has no notification")]
+    NoNotification,
+    #[error("the payload has {0} bytes, more than Huawei takes")]
+    TooLarge(usize),
+    #[error("the project's id or the key cannot be used")]
+    Settings,
+}
+
+impl Error {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+            Self::Settings => Outcome::Config,
+        }
+    }
+}
+
+impl From<InvalidKey> for Error {
+    fn from(_: InvalidKey) -> Self {
+        Self::Settings
+    }
+}
+
+/// Sends to devices with HarmonyOS.
+pub(super) struct Sender {
+    shared: Shared,
+    signers: Signers,
+}
+
+impl Sender {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared, signers: Signers::default() }
+    }
+
+    /// One outcome for each target of the batch.
+    pub(super) async fn send(&self, credentials: &HarmonyCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
+        match Job::new(self, credentials, batch) {
+            Ok(job) => {
+                batch.each_request(MAX_TOKENS, CONCURRENCY, |target| target.wording, |targets| job.send(targets)).await
+            }
+            Err(error) => {
+                warn!(channel = "harmony", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
+                batch.all(&error.outcome())
+            }
+        }
+    }
+}
+
+/// What all requests of a batch have in common.
+struct Job<'a> {
+    shared: &'a Shared,
+    batch: &'a Batch<'a>,
+    signer: Arc<Signer>,
+    url: String,
+    pace: Pace,
+    complaint: Complaint,
+    payloads: ByWording<Payload<'a>>,
+}
+
+impl<'a> Job<'a> {
+    fn new(sender: &'a Sender, credentials: &'a HarmonyCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+        let (endpoint, project_id) = (credentials.endpoint.trim_end_matches('/'), &credentials.project_id);
+        // It goes into a path: nothing in it may lead elsewhere.
+        if project_id.is_empty() || !project_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(Error::Settings);
+        }
+        Ok(Self {
+            shared: &sender.shared,
+            batch,
+            signer: sender.signers.of(credentials)?,
+            url: format!("{endpoint}/v3/{project_id}/messages:send"),
+            pace: Pace::new(batch.rate),
+            complaint: Complaint::new(batch),
+            payloads: batch.by_wording(|wording| Payload::new(batch.push, wording, credentials))?,
+        })
+    }
+
+    /// Sends to the devices of one request; once more, with another provider token, if the first is refused.
+    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+        let mut refused = None;
+        loop {
+            let Ok(token) = self.signer.token(self.batch.clock.now(), refused.as_ref()) else {
+                return vec![Error::Settings.outcome(); targets.len()];
+            };
+            match self.try_send(&targets, &token).await {
+                Verdict::Unauthenticated if refused.is_none() => refused = Some(token),
+                verdict => return verdict.outcomes(&targets),
+            }
+        }
+    }
+
+    async fn try_send(&self, targets: &[&Target], token: &ProviderToken) -> Verdict {
+        let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
+            return Verdict::All(Outcome::Transient(None));
+        };
+        let body = payload.body(targets, self.batch.remaining_secs());
+        let request = self.shared.http.post(&self.url, "application/json", body);
+        let request = request.bearer_auth(token.expose()).header("push-type", ALERT);
+        match self.shared.http.send(&self.pace, request).await {
+            Ok(Answer { status, retry_after, body }) => {
+                let verdict = answer::verdict(status, &body, retry_after);
+                if let Some(outcome) = verdict.of_all() {
+                    self.complaint.of_answer(outcome, status, &answer::code(&body));
+                }
+                verdict
+            }
+            Err(failure) => {
+                self.complaint.of_failure(&failure);
+                Verdict::All(failure.outcome())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
