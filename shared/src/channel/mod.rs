@@ -28,6 +28,7 @@ mod rate;
 mod rest;
 #[cfg(test)]
 mod testkit;
+mod webpush;
 mod words;
 pub mod ws;
 
@@ -83,6 +84,7 @@ struct Inner {
     fcm: fcm::Sender,
     ws: Option<ws::Sender>,
     huawei: huawei::Sender,
+    webpush: webpush::Sender,
     harmony: harmony::Sender,
     honor: honor::Sender,
 }
@@ -121,7 +123,8 @@ impl Senders {
                 ws: connections.map(ws::Sender::new),
                 huawei: huawei::Sender::new(shared.clone()),
                 honor: honor::Sender::new(shared.clone()),
-                harmony: harmony::Sender::new(shared),
+                harmony: harmony::Sender::new(shared.clone()),
+                webpush: webpush::Sender::new(shared),
                 clock,
             }),
         })
@@ -162,6 +165,10 @@ impl Senders {
                     Some(credentials) => Some(inner.harmony.send(credentials, &batch).await),
                     None => None,
                 },
+                Channel::Webpush => match &vendors.webpush {
+                    Some(credentials) => Some(inner.webpush.send(credentials, &batch).await),
+                    None => None,
+                },
                 Channel::Huawei => match &vendors.huawei {
                     Some(credentials) => Some(inner.huawei.send(credentials, &batch).await),
                     None => None,
@@ -170,7 +177,7 @@ impl Senders {
                     Some(credentials) => Some(inner.honor.send(credentials, &batch).await),
                     None => None,
                 },
-                Channel::Xiaomi | Channel::Oppo | Channel::Vivo | Channel::Meizu | Channel::Webpush => None,
+                Channel::Xiaomi | Channel::Oppo | Channel::Vivo | Channel::Meizu => None,
             };
             outcomes.unwrap_or_else(|| batch.all(&Outcome::Config))
         }

@@ -282,13 +282,28 @@ pub struct WebpushCredentials {
     /// The key, whose public half browsers subscribe with: P-256, PKCS #8, PEM.
     #[serde(serialize_with = "expose")]
     pub private_key: SecretString,
-    /// The hosts of the push services that are sent to, and all below them. A subscription's address is what a browser
-    /// says it is: without a list, whoever registers a device could have us call any address.
+    /// The hosts of the push services that are sent to, and all below them, with `:` and a port where it is not 443. A
+    /// subscription's address is what a browser says it is: without a list, whoever registers a device could have us call
+    /// any address.
     #[serde(default = "push_services")]
     pub services: BTreeSet<String>,
     /// Requests a second, over all workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
+}
+
+impl WebpushCredentials {
+    /// Whether a host, in lower case, is one of a push service that is sent to, on this port.
+    pub fn serves(&self, host: &str, port: u16) -> bool {
+        self.services.iter().any(|service| {
+            let (name, own_port) = match service.rsplit_once(':') {
+                Some((name, own_port)) => (name, own_port.parse().ok()),
+                None => (service.as_str(), Some(443)),
+            };
+            let below = host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            below && !name.is_empty() && own_port == Some(port)
+        })
+    }
 }
 
 /// Secrets leave only into the encrypted table of apps.
@@ -353,4 +368,36 @@ fn push_services() -> BTreeSet<String> {
     ["fcm.googleapis.com", "push.services.mozilla.com", "push.apple.com", "notify.windows.com"]
         .map(str::to_owned)
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn push_services_are_those_listed_and_those_below_them() {
+        let mut credentials: WebpushCredentials =
+            serde_json::from_str(r#"{"subject": "mailto:a@example.com", "private_key": "k"}"#).unwrap();
+        for (host, port, serves) in [
+            ("fcm.googleapis.com", 443, true),
+            ("updates.push.services.mozilla.com", 443, true),
+            ("web.push.apple.com", 443, true),
+            ("db5.notify.windows.com", 443, true),
+            ("fcm.googleapis.com", 8443, false),
+            ("evilfcm.googleapis.com", 443, false),
+            ("fcm.googleapis.com.evil.example", 443, false),
+            ("googleapis.com", 443, false),
+            ("localhost", 443, false),
+            ("", 443, false),
+        ] {
+            assert_eq!(credentials.serves(host, port), serves, "{host}:{port}");
+        }
+        credentials.services =
+            ["localhost:8443".to_owned(), "bad:port".to_owned(), String::new(), ":443".to_owned()].into();
+        assert!(credentials.serves("localhost", 8443));
+        for (host, port) in [("localhost", 443), ("bad", 443), ("bad", 0), ("", 443), ("x.", 443), ("example.com", 443)]
+        {
+            assert!(!credentials.serves(host, port), "{host}:{port}");
+        }
+    }
 }

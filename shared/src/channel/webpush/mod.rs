@@ -1,0 +1,157 @@
+//! Web Push: one browser a request, to whichever push service it has its subscription with, encrypted for it alone.
+//!
+//! The services are several, and not all are known to speak HTTP/2; so requests go through the client that negotiates it. It
+//! keeps one such connection to a service, which at a hundred streams and 100 ms an answer is a thousand messages a second.
+
+mod answer;
+mod credential;
+mod encryption;
+mod payload;
+mod subscription;
+
+use std::sync::Arc;
+
+use http::{HeaderValue, header};
+use tracing::warn;
+
+use crate::domain::{Outcome, WebpushCredentials};
+
+use super::batch::{Batch, ByWording, Complaint};
+use super::pace::Pace;
+use super::rest::Answer;
+use super::{Shared, Target};
+use credential::{InvalidKey, Signer, Signers};
+use encryption::TooLong;
+use subscription::Subscription;
+
+/// Requests under way at a time: as many streams as services usually allow on a connection.
+const CONCURRENCY: usize = 100;
+
+/// Why a batch cannot be sent, or one target of it.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the push has no notification")]
+    NoNotification,
+    #[error("the encrypted payload has {0} bytes, more than push services take")]
+    TooLarge(usize),
+    #[error("the key or the subject cannot be used")]
+    Settings,
+    #[error("a subscription that no browser can have made")]
+    MalformedToken,
+    #[error("a subscription with a service that is not on the list")]
+    ForeignService,
+}
+
+impl Error {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+            // The list may lack one: the subscription is good for all we know.
+            Self::Settings | Self::ForeignService => Outcome::Config,
+            Self::MalformedToken => Outcome::InvalidToken { since: None, doubtful: true },
+        }
+    }
+}
+
+impl From<InvalidKey> for Error {
+    fn from(_: InvalidKey) -> Self {
+        Self::Settings
+    }
+}
+
+impl From<TooLong> for Error {
+    fn from(_: TooLong) -> Self {
+        Self::TooLarge(usize::MAX)
+    }
+}
+
+/// Sends to browsers.
+pub(super) struct Sender {
+    shared: Shared,
+    signers: Signers,
+}
+
+impl Sender {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared, signers: Signers::default() }
+    }
+
+    /// One outcome for each target of the batch.
+    pub(super) async fn send(&self, credentials: &WebpushCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
+        match Job::new(self, credentials, batch) {
+            Ok(job) => batch.each(CONCURRENCY, |target| job.send(target)).await,
+            Err(error) => {
+                warn!(channel = "webpush", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
+                batch.all(&error.outcome())
+            }
+        }
+    }
+}
+
+/// What all requests of a batch have in common.
+struct Job<'a> {
+    shared: &'a Shared,
+    batch: &'a Batch<'a>,
+    credentials: &'a WebpushCredentials,
+    signer: Arc<Signer>,
+    pace: Pace,
+    complaint: Complaint,
+    texts: ByWording<Vec<u8>>,
+    topic: HeaderValue,
+    urgency: &'static str,
+}
+
+impl<'a> Job<'a> {
+    fn new(sender: &'a Sender, credentials: &'a WebpushCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+        Ok(Self {
+            shared: &sender.shared,
+            batch,
+            credentials,
+            signer: sender.signers.of(credentials)?,
+            pace: Pace::new(batch.rate),
+            complaint: Complaint::new(batch),
+            texts: batch.by_wording(|wording| payload::text(batch.push, wording))?,
+            topic: payload::topic(batch.push),
+            urgency: payload::urgency(batch.push),
+        })
+    }
+
+    /// Sends to one browser.
+    async fn send(&self, target: &Target) -> Outcome {
+        if !self.batch.is_alive() {
+            return Outcome::Transient(None);
+        }
+        let request = match self.request(target) {
+            Ok(request) => request,
+            Err(error) => return error.outcome(),
+        };
+        match self.shared.http.send(&self.pace, request).await {
+            Ok(Answer { status, retry_after, .. }) => {
+                let outcome = answer::outcome(status, retry_after);
+                self.complaint.of_answer(&outcome, status, "");
+                outcome
+            }
+            Err(failure) => {
+                self.complaint.of_failure(&failure);
+                failure.outcome()
+            }
+        }
+    }
+
+    fn request(&self, target: &Target) -> Result<reqwest::RequestBuilder, Error> {
+        let subscription = Subscription::read(&target.token, self.credentials)?;
+        let text = self.texts.of(target).ok_or(Error::NoNotification)?;
+        let body = encryption::encrypt(text, &subscription.key, &subscription.auth)?;
+        let authorization = self.signer.authorization(&subscription.origin(), self.batch.clock.now())?;
+        let request = self.shared.http.post(subscription.endpoint.as_str(), "application/octet-stream", body);
+        Ok(request
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::CONTENT_ENCODING, "aes128gcm")
+            .header("ttl", payload::ttl(self.batch.remaining_secs()))
+            .header("urgency", self.urgency)
+            .header("topic", &self.topic))
+    }
+}
+
+#[cfg(test)]
+mod tests;
