@@ -22,6 +22,11 @@ impl Verifier {
         Ok(Self::new(key.map_err(io::Error::other)?, Algorithm::RS256))
     }
 
+    pub(super) fn ps256(key: &KeyPair) -> io::Result<Self> {
+        let key = DecodingKey::from_rsa_pem(key.public_key_pem().as_bytes());
+        Ok(Self::new(key.map_err(io::Error::other)?, Algorithm::PS256))
+    }
+
     fn new(key: DecodingKey, algorithm: Algorithm) -> Self {
         let mut validation = Validation::new(algorithm);
         validation.validate_exp = false;

@@ -13,6 +13,7 @@ mod behaviour;
 mod client_credentials;
 mod deliveries;
 mod fcm;
+mod harmony;
 mod honor;
 mod http1;
 mod http2;
@@ -25,6 +26,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod vendor;
+mod webpush;
 mod wire;
 
 use std::{io, sync::Arc};
@@ -67,6 +69,8 @@ impl Vendors {
         vendors.open(&keys, &now_ms, |endpoint| fcm::Fcm::new(endpoint, &keys)).await?;
         vendors.open(&keys, &now_ms, |endpoint| Ok(honor::Honor::new(endpoint))).await?;
         vendors.open(&keys, &now_ms, |endpoint| Ok(huawei::Huawei::new(endpoint))).await?;
+        vendors.open(&keys, &now_ms, |endpoint| harmony::Harmony::new(endpoint, &keys)).await?;
+        vendors.open(&keys, &now_ms, |endpoint| webpush::Webpush::new(endpoint, &keys)).await?;
         Ok(vendors)
     }
 
@@ -82,7 +86,8 @@ impl Vendors {
         self.credentials.clone()
     }
 
-    /// `GET` and `DELETE /deliveries`, `GET /deliveries/count` and `PUT /vendors/{channel}`.
+    /// `GET` and `DELETE /deliveries`, `GET /deliveries/count`, `PUT /vendors/{channel}` and
+    /// `GET /vendors/{channel}/subscriptions/{name}`.
     pub fn routes(&self) -> axum::Router {
         routes::router(self.deliveries.clone(), self.services.clone())
     }

@@ -28,6 +28,7 @@ pub(super) fn router(deliveries: Arc<Deliveries>, services: Vec<Arc<Service>>) -
         .route("/deliveries", get(list).delete(clear))
         .route("/deliveries/count", get(count))
         .route("/vendors/{channel}", put(behave))
+        .route("/vendors/{channel}/subscriptions/{name}", get(subscribe))
         .with_state(Sandbox { deliveries, services: services.into() })
 }
 
@@ -77,6 +78,15 @@ async fn behave(
     let settings: Settings = serde_json::from_value(settings.into()).map_err(Refusal::bad)?;
     service.behave(Behaviour::try_from(settings).map_err(Refusal::bad)?);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a browser says that it has subscribed to.
+async fn subscribe(
+    State(sandbox): State<Sandbox>,
+    Path((channel, name)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let subscription = sandbox.service(&channel)?.subscription(&name);
+    subscription.map(Json).ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("no subscriptions of `{name}` here")))
 }
 
 impl Sandbox {

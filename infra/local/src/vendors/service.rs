@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::{
     Clock,
@@ -46,6 +47,11 @@ impl Service {
         self.vendor.protocols()
     }
 
+    /// The subscription of a device of that name, where the vendor's devices have some.
+    pub(super) fn subscription(&self, name: &str) -> Option<Value> {
+        self.vendor.subscription(name)
+    }
+
     pub(super) fn behaviour(&self) -> Arc<Behaviour> {
         let behaviour = self.behaviour.read();
         behaviour.unwrap_or_else(PoisonError::into_inner).clone()
@@ -59,7 +65,7 @@ impl Service {
     /// Judges the request, records it, and returns the answer when its latency has passed.
     ///
     /// It is recorded before the wait: a sender that gives up waiting has sent it all the same.
-    pub(super) async fn handle(&self, request: VendorRequest, connection: &ConnectionState) -> Handled {
+    pub(super) async fn handle(&self, mut request: VendorRequest, connection: &ConnectionState) -> Handled {
         let behaviour = self.behaviour();
         let now_ms = (self.now_ms)();
         let Reply { mut answer, outcomes, authenticated } =
@@ -67,6 +73,9 @@ impl Service {
         if !outcomes.is_empty() {
             if behaviour.garbage() {
                 answer.body = Bytes::from_static(GARBAGE);
+            }
+            if let Some(readable) = self.vendor.readable(&request) {
+                request.body = readable;
             }
             self.deliveries.record(self.channel(), now_ms, &request, &answer, outcomes);
             // Everything but the answer is done with, and there may be thousands waiting.

@@ -21,6 +21,16 @@ pub(super) trait Vendor: Send + Sync + 'static {
 
     /// Judges one request. It must not block: it runs on the connection's task.
     fn answer(&self, call: &Call<'_>) -> Reply;
+
+    /// What a device reads in the body of a request, for the record, where that is not the body itself.
+    fn readable(&self, _request: &VendorRequest) -> Option<Bytes> {
+        None
+    }
+
+    /// The subscription of a device of that name, where devices have some.
+    fn subscription(&self, _name: &str) -> Option<Value> {
+        None
+    }
 }
 
 /// How a vendor's connections work.

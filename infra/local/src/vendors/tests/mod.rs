@@ -3,9 +3,11 @@
 mod apns;
 mod client;
 mod fcm;
+mod harmony;
 mod honor;
 mod huawei;
 mod routes;
+mod webpush;
 
 use std::sync::{
     Arc,
@@ -52,8 +54,9 @@ impl Sandbox {
     }
 
     fn port(&self, channel: &str) -> u16 {
-        let endpoint = self.vendors.credentials()[channel]["endpoint"].clone();
-        let port = endpoint.as_str().unwrap().rsplit_once(':').unwrap().1;
+        let credentials = &self.vendors.credentials()[channel];
+        let address = credentials["endpoint"].as_str().or(credentials["services"][0].as_str());
+        let port = address.unwrap().rsplit_once(':').unwrap().1;
         port.parse().unwrap()
     }
 
