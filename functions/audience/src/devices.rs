@@ -35,7 +35,7 @@ impl Audience {
     async fn put_device(&self, id: &str, request: &Request) -> Result<Response<String>, Trouble> {
         let (proven, user) = self.user(request).await?;
         let id = device_id(id)?;
-        let device = Form::read(&request.body)?.device(id, self.clock.now());
+        let device = Form::read(&request.body, &proven.app.channels)?.device(id, self.clock.now());
         // Deleted since it was looked up: the proof is void.
         let stored = self.contacts.register(&proven.app.id, &user, device).await?.ok_or_else(|| proven.void())?;
         Ok(json_response(StatusCode::OK, &form::answer(&stored)))

@@ -1,6 +1,8 @@
 //! A device as a client app describes it, and as it is answered.
 
-use fanfare::domain::{Channel, Device, DeviceId, DeviceToken, Platform, Timestamp, limits};
+use fanfare::domain::{
+    Channel, Channels, Device, DeviceId, DeviceToken, Platform, Timestamp, WebpushCredentials, limits,
+};
 use http::Uri;
 use serde_json::{Value, json};
 
@@ -23,8 +25,9 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// Reads the body of a registration. Unknown members are let pass, and `null` is absent.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Trouble> {
+    /// Reads the body of a registration with an app that has these credentials. Unknown members are let pass, and `null` is
+    /// absent.
+    pub(crate) fn read(bytes: &[u8], vendors: &Channels) -> Result<Self, Trouble> {
         if bytes.len() > BODY_BYTES {
             return Err(Trouble::invalid("body_too_long", format!("the body is longer than {BODY_BYTES} bytes")));
         }
@@ -41,7 +44,7 @@ impl Form {
         }
         let token = text(&body, "token", "invalid_token")?
             .ok_or_else(|| Trouble::invalid("invalid_token", "token is missing"))?;
-        let token = token_of(channel, token).map_err(|rule| Trouble::invalid("invalid_token", rule))?;
+        let token = token_of(channel, token, vendors).map_err(|rule| Trouble::invalid("invalid_token", rule))?;
         let push_enabled = match &body["push_enabled"] {
             Value::Null => true,
             Value::Bool(enabled) => *enabled,
@@ -140,7 +143,7 @@ fn name(
 }
 
 /// A token in the one spelling under which it is kept, if it has its channel's shape; else the rule.
-fn token_of(channel: Channel, text: &str) -> Result<String, &'static str> {
+fn token_of(channel: Channel, text: &str, vendors: &Channels) -> Result<String, &'static str> {
     let length = text.len();
     let all = |fits: fn(u8) -> bool| text.bytes().all(fits);
     match channel {
@@ -154,8 +157,9 @@ fn token_of(channel: Channel, text: &str) -> Result<String, &'static str> {
             && all(|byte| byte.is_ascii_alphanumeric() || b":_-.".contains(&byte)))
         .then(|| text.to_owned())
         .ok_or("a token of fcm is 20 to 2048 characters of A-Z a-z 0-9 : _ - ."),
-        Channel::Webpush => subscription(text).ok_or(
-            "a token of webpush is a PushSubscription as JSON: endpoint, an https address, and keys, p256dh and auth",
+        Channel::Webpush => subscription(text, vendors.webpush.as_ref()).ok_or(
+            "a token of webpush is a PushSubscription as JSON: endpoint, the https address of a push service that the app sends \
+             to, and keys, p256dh and auth",
         ),
         // Several vendors take lists of tokens, parted by these.
         _ => ((1..=512).contains(&length) && all(|byte| byte.is_ascii_graphic() && !b",;".contains(&byte)))
@@ -165,13 +169,13 @@ fn token_of(channel: Channel, text: &str) -> Result<String, &'static str> {
 }
 
 /// A browser's subscription, reduced to what is used, so that one subscription has one spelling.
-fn subscription(text: &str) -> Option<String> {
+fn subscription(text: &str, credentials: Option<&WebpushCredentials>) -> Option<String> {
     let json: Value = serde_json::from_str(text).ok()?;
     let endpoint = json["endpoint"].as_str()?;
     let keys = &json["keys"];
-    // An uncompressed point of P-256 is 65 bytes, the secret 16.
+    // An uncompressed point of P-256 is 65 bytes of which the first is 4, the secret 16.
     let (p256dh, auth) = (base64url(&keys["p256dh"], 87)?, base64url(&keys["auth"], 22)?);
-    if !is_public_https(endpoint) {
+    if !p256dh.starts_with('B') || !is_push_service(endpoint, credentials) {
         return None;
     }
     let reduced = json!({"endpoint": endpoint, "keys": {"p256dh": p256dh, "auth": auth}}).to_string();
@@ -185,16 +189,29 @@ fn base64url(value: &Value, digits: usize) -> Option<&str> {
     fits.then_some(text)
 }
 
-/// Whether an address is one of a push service on the internet. We will send requests to it, so a client must not make it
-/// one of a machine beside ours: no numeric addresses, no names without a dot, no other ports.
-fn is_public_https(address: &str) -> bool {
+/// Whether an address is one that may be a push service's. We will send requests to it, so a client must not make it one of a
+/// machine beside ours: it is one of the services that the app sends to. An app that says none yet gets addresses on the
+/// internet: no numeric ones, no names without a dot, no other ports.
+fn is_push_service(address: &str, credentials: Option<&WebpushCredentials>) -> bool {
     let Ok(uri) = address.parse::<Uri>() else { return false };
     let Some(authority) = uri.authority() else { return false };
-    let host = authority.host();
+    let (host, port) = (authority.host().to_ascii_lowercase(), authority.port_u16().unwrap_or(443));
+    // Nobody's name and password before it.
+    let is_plain =
+        authority.as_str().len() == host.len() || authority.as_str() == format!("{}:{port}", authority.host());
+    if uri.scheme_str() != Some("https") || !is_plain {
+        return false;
+    }
+    match credentials {
+        Some(credentials) => credentials.serves(&host, port),
+        None => is_on_the_internet(&host) && port == 443,
+    }
+}
+
+fn is_on_the_internet(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or_default();
     let is_name = host.contains('.') && last.len() > 1 && last.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let is_plain = authority.as_str().len() == host.len() || authority.as_str() == format!("{host}:443");
-    uri.scheme_str() == Some("https") && is_name && is_plain && !matches!(last, "local" | "localhost" | "internal")
+    is_name && !matches!(last, "local" | "localhost" | "internal")
 }
 
 #[cfg(test)]
@@ -216,7 +233,7 @@ mod tests {
     }
 
     fn read(body: &Value) -> Result<Form, &'static str> {
-        Form::read(body.to_string().as_bytes()).map_err(|trouble| match trouble {
+        Form::read(body.to_string().as_bytes(), &Channels::default()).map_err(|trouble| match trouble {
             Trouble::Invalid { code, message } => {
                 assert!(!message.is_empty());
                 code
@@ -350,19 +367,51 @@ mod tests {
         keyless["keys"]["auth"] = "short".into();
         assert_eq!(token("web", "webpush", &keyless.to_string()), None);
         assert_eq!(token("web", "webpush", "https://push.example.com/a"), None);
+        let mut compressed = push_subscription("https://push.example.com/a");
+        compressed["keys"]["p256dh"] = "A".repeat(87).into();
+        assert_eq!(token("web", "webpush", &compressed.to_string()), None);
+    }
+
+    #[test]
+    fn a_subscription_must_be_with_a_service_that_the_app_sends_to() {
+        let credentials = json!({"subject": "mailto:a@example.com", "private_key": "k",
+            "services": ["push.example.com", "localhost:8443"]});
+        let vendors: Channels = serde_json::from_value(json!({"webpush": credentials})).unwrap();
+        let is_taken = |endpoint: &str| {
+            let token = push_subscription(endpoint).to_string();
+            let body = json!({"platform": "web", "channel": "webpush", "token": token});
+            Form::read(body.to_string().as_bytes(), &vendors).is_ok()
+        };
+        for (endpoint, expected) in [
+            ("https://push.example.com/a", true),
+            ("https://PUSH.example.com:443/a", true),
+            ("https://eu.push.example.com/a", true),
+            ("https://localhost:8443/a", true),
+            ("https://localhost/a", false),
+            ("https://localhost:8444/a", false),
+            ("https://push.example.com:8443/a", false),
+            ("https://evilpush.example.com/a", false),
+            ("https://fcm.googleapis.com/a", false),
+            ("https://push.example.com@localhost/a", false),
+            ("https://user@push.example.com/a", false),
+            ("http://push.example.com/a", false),
+        ] {
+            assert_eq!(is_taken(endpoint), expected, "{endpoint}");
+        }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(Form::read(&bytes).is_err());
+            prop_assert!(Form::read(&bytes, &Channels::default()).is_err());
         }
 
         #[test]
         fn any_token_is_taken_or_refused(text in "\\PC{0,90}|[0-9a-f]{60,70}|\\{\"endpoint\":\"\\PC{0,20}\"\\}") {
             for channel in Channel::ALL {
-                if let Ok(kept) = token_of(*channel, &text) {
-                    prop_assert_eq!(token_of(*channel, &kept), Ok(kept.clone()));
+                let vendors = Channels::default();
+                if let Ok(kept) = token_of(*channel, &text, &vendors) {
+                    prop_assert_eq!(token_of(*channel, &kept, &vendors), Ok(kept.clone()));
                 }
             }
         }
