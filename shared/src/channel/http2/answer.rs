@@ -67,10 +67,11 @@ pub(in crate::channel) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Op
     Some(after.min(MAX_RETRY_AFTER))
 }
 
-/// A vendor's own word for what went wrong, if it can be shown: an answer may hold anything, a token too.
+/// A vendor's own word or number for what went wrong, if it can be shown: an answer may hold anything, a token too.
 pub(in crate::channel) fn shown(word: &str) -> &str {
     let is_word = (1..=40).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
-    if is_word { word } else { "?" }
+    let is_number = (1..=10).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    if is_word || is_number { word } else { "?" }
 }
 
 #[cfg(test)]
@@ -91,8 +92,11 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_words_are_shown() {
-        assert_eq!(shown("InvalidProviderToken"), "InvalidProviderToken");
+    fn only_plain_words_and_numbers_are_shown() {
+        for plain in ["InvalidProviderToken", "80100000", "-1"] {
+            assert_eq!(shown(plain), plain);
+        }
+        assert_eq!(shown("12345678901"), "?");
         assert_eq!(shown("00fc13adff785122b4ad28809a3420982341241421348097878e577c991de8f0"), "?");
         assert_eq!(shown("the token abc is bad"), "?");
     }
