@@ -23,8 +23,19 @@ pub(super) fn data(push: &Push, notification: &Notification, extras: &Map<String
 /// A number of the push, for vendors whose notifications replace one with the same: positive, in 31 bits, and the same
 /// however often the push is sent.
 pub(super) fn notify_id(push: &Push) -> u32 {
-    let digest = Sha256::digest(push.id.as_u128().to_be_bytes());
+    let digest = digest(push);
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) & 0x7FFF_FFFF
+}
+
+/// A word of the push, for vendors who know one push from another by so much: eight small letters and digits, and the same
+/// however often the push is sent.
+pub(super) fn short_key(push: &Push) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    digest(push)[8..16].iter().map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()])).collect()
+}
+
+fn digest(push: &Push) -> [u8; 32] {
+    Sha256::digest(push.id.as_u128().to_be_bytes()).into()
 }
 
 /// The name of a sound resource: what is left of a file's name without folders and suffix.
@@ -56,6 +67,14 @@ mod tests {
         let expected = serde_json::json!({"ext": "{\"room\":7}", "push_id": push.id.to_string(), "n": [1]});
         assert_eq!(Value::Object(data), expected);
         assert_eq!(notify_id(&push), notify_id(&push.clone()));
+    }
+
+    #[test]
+    fn a_push_has_a_word_of_its_own() {
+        let (push, mut other) = (a_rich_push(), a_rich_push());
+        other.id = crate::domain::PushId::from_u128(70);
+        assert_eq!((short_key(&push), short_key(&push).len()), (short_key(&push.clone()), 8));
+        assert_ne!(short_key(&push), short_key(&other));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod harmony;
 mod honor;
 mod http2;
 mod huawei;
+mod xiaomi;
 mod oauth;
 mod pace;
 mod rate;
@@ -84,6 +85,7 @@ struct Inner {
     fcm: fcm::Sender,
     ws: Option<ws::Sender>,
     huawei: huawei::Sender,
+    xiaomi: xiaomi::Sender,
     webpush: webpush::Sender,
     harmony: harmony::Sender,
     honor: honor::Sender,
@@ -124,7 +126,8 @@ impl Senders {
                 huawei: huawei::Sender::new(shared.clone()),
                 honor: honor::Sender::new(shared.clone()),
                 harmony: harmony::Sender::new(shared.clone()),
-                webpush: webpush::Sender::new(shared),
+                webpush: webpush::Sender::new(shared.clone()),
+                xiaomi: xiaomi::Sender::new(shared),
                 clock,
             }),
         })
@@ -169,6 +172,10 @@ impl Senders {
                     Some(credentials) => Some(inner.webpush.send(credentials, &batch).await),
                     None => None,
                 },
+                Channel::Xiaomi => match &vendors.xiaomi {
+                    Some(credentials) => Some(inner.xiaomi.send(credentials, &batch).await),
+                    None => None,
+                },
                 Channel::Huawei => match &vendors.huawei {
                     Some(credentials) => Some(inner.huawei.send(credentials, &batch).await),
                     None => None,
@@ -177,7 +184,9 @@ impl Senders {
                     Some(credentials) => Some(inner.honor.send(credentials, &batch).await),
                     None => None,
                 },
-                Channel::Xiaomi | Channel::Oppo | Channel::Vivo | Channel::Meizu => None,
+                Channel::Oppo
+                | Channel::Vivo
+                | Channel::Meizu => None,
             };
             outcomes.unwrap_or_else(|| batch.all(&Outcome::Config))
         }

@@ -63,7 +63,9 @@ pub(super) fn a_rich_push() -> Push {
             "thread_id": "thread", "category": "INVITATION", "collapse_id": "invitation", "extras": {"n": [1], "aps": 1}},
         "android": {"title": "Google's", "sound": "bell.mp3", "badge": {"add": 2}, "extras": {"n": [1], "s": "x"},
             "fcm": {"notification_channel": "events", "image": "https://example.com/2.png", "priority": "normal",
-                "collapse_key": "invitation"}},
+                "collapse_key": "invitation"},
+            "xiaomi": {"notification_channel": "mi", "large_icon": "https://example.com/3.png"},
+            "meizu": {"kind": "private"}},
     });
     Push { notification: Some(serde_json::from_value(notification).unwrap()), ..a_push() }
 }
@@ -131,6 +133,11 @@ pub(super) fn shared(vendor: &Vendor, clock: &Clock) -> Shared {
         http: rest::Client::new(vendor.roots(), clock.clone()).unwrap(),
         tokens: AccessTokens::new(Arc::new(Memory::default()), clock.clone()),
     }
+}
+
+/// The fields of a form, in their order.
+pub(super) fn form(body: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(body).into_owned().collect()
 }
 
 /// A key and ids like Apple's, for an endpoint.

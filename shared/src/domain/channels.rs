@@ -215,6 +215,9 @@ pub struct XiaomiCredentials {
     /// The notification channel where a push names none: Xiaomi shows nothing without one on newer phones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_channel: Option<String>,
+    /// The heading where a push has none, such as the app's name: Xiaomi demands one. Absent: the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_title: Option<String>,
     /// Requests a second, over all workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,

@@ -1,0 +1,122 @@
+//! Xiaomi MiPush: up to a thousand devices of one package a request, with a secret that never changes.
+
+mod answer;
+mod payload;
+
+use secrecy::ExposeSecret;
+use tracing::warn;
+
+use crate::domain::{Outcome, XiaomiCredentials};
+
+use super::batch::{Batch, ByWording, Complaint};
+use super::pace::Pace;
+use super::rest::Answer;
+use super::{Shared, Target};
+use answer::Verdict;
+use payload::Payload;
+
+/// Most tokens in one request (Xiaomi, "Server API", `registration_id`).
+const MAX_TOKENS: usize = 1_000;
+/// Requests under way at a time: the least rate that Xiaomi grants is 500 requests a second, of up to half a million devices.
+const CONCURRENCY: usize = 16;
+
+/// Why a batch cannot be sent.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the push has no notification")]
+    NoNotification,
+    #[error("the payload has {0} bytes, more than Xiaomi takes")]
+    TooLarge(usize),
+}
+
+impl Error {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+        }
+    }
+}
+
+/// Sends to Xiaomi's phones.
+pub(super) struct Sender {
+    shared: Shared,
+}
+
+impl Sender {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared }
+    }
+
+    /// One outcome for each target of the batch.
+    pub(super) async fn send(&self, credentials: &XiaomiCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
+        match Job::new(&self.shared, credentials, batch) {
+            Ok(job) => {
+                let job = &job;
+                let key = |target| (job.package(target), target.wording);
+                batch.each_request(MAX_TOKENS, CONCURRENCY, key, |targets| job.send(targets)).await
+            }
+            Err(error) => {
+                warn!(channel = "xiaomi", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
+                batch.all(&error.outcome())
+            }
+        }
+    }
+}
+
+/// What all requests of a batch have in common.
+struct Job<'a> {
+    shared: &'a Shared,
+    batch: &'a Batch<'a>,
+    credentials: &'a XiaomiCredentials,
+    url: String,
+    pace: Pace,
+    complaint: Complaint,
+    payloads: ByWording<Payload<'a>>,
+}
+
+impl<'a> Job<'a> {
+    fn new(shared: &'a Shared, credentials: &'a XiaomiCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+        Ok(Self {
+            shared,
+            batch,
+            credentials,
+            url: format!("{}/v3/message/regid", credentials.endpoint.trim_end_matches('/')),
+            pace: Pace::new(batch.rate),
+            complaint: Complaint::new(batch),
+            payloads: batch.by_wording(|wording| Payload::new(batch.push, wording, credentials))?,
+        })
+    }
+
+    fn package<'t>(&self, target: &'t Target) -> &'t str
+    where
+        'a: 't,
+    {
+        target.package.as_deref().unwrap_or(&self.credentials.package)
+    }
+
+    /// Sends to the devices of one request, which share package and wording.
+    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+        let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
+            return vec![Outcome::Transient(None); targets.len()];
+        };
+        let body = payload.body(self.package(targets[0]), &targets, self.batch.remaining_secs());
+        let key = format!("key={}", self.credentials.app_secret.expose_secret());
+        let request = self.shared.http.post(&self.url, "application/x-www-form-urlencoded", body);
+        match self.shared.http.send(&self.pace, request.header(http::header::AUTHORIZATION, key)).await {
+            Ok(Answer { status, retry_after, body }) => {
+                let (code, verdict) = answer::verdict(status, &body, retry_after);
+                if let Verdict::All(outcome) = &verdict {
+                    self.complaint.of_answer(outcome, status, &code.map(|code| code.to_string()).unwrap_or_default());
+                }
+                verdict.outcomes(&targets)
+            }
+            Err(failure) => {
+                self.complaint.of_failure(&failure);
+                vec![failure.outcome(); targets.len()]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
