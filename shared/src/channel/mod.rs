@@ -22,6 +22,7 @@ mod harmony;
 mod honor;
 mod http2;
 mod huawei;
+mod meizu;
 mod xiaomi;
 mod oauth;
 mod pace;
@@ -85,6 +86,7 @@ struct Inner {
     fcm: fcm::Sender,
     ws: Option<ws::Sender>,
     huawei: huawei::Sender,
+    meizu: meizu::Sender,
     xiaomi: xiaomi::Sender,
     webpush: webpush::Sender,
     harmony: harmony::Sender,
@@ -127,7 +129,8 @@ impl Senders {
                 honor: honor::Sender::new(shared.clone()),
                 harmony: harmony::Sender::new(shared.clone()),
                 webpush: webpush::Sender::new(shared.clone()),
-                xiaomi: xiaomi::Sender::new(shared),
+                xiaomi: xiaomi::Sender::new(shared.clone()),
+                meizu: meizu::Sender::new(shared),
                 clock,
             }),
         })
@@ -176,6 +179,10 @@ impl Senders {
                     Some(credentials) => Some(inner.xiaomi.send(credentials, &batch).await),
                     None => None,
                 },
+                Channel::Meizu => match &vendors.meizu {
+                    Some(credentials) => Some(inner.meizu.send(credentials, &batch).await),
+                    None => None,
+                },
                 Channel::Huawei => match &vendors.huawei {
                     Some(credentials) => Some(inner.huawei.send(credentials, &batch).await),
                     None => None,
@@ -185,8 +192,7 @@ impl Senders {
                     None => None,
                 },
                 Channel::Oppo
-                | Channel::Vivo
-                | Channel::Meizu => None,
+                | Channel::Vivo => None,
             };
             outcomes.unwrap_or_else(|| batch.all(&Outcome::Config))
         }

@@ -271,6 +271,9 @@ pub struct MeizuCredentials {
     /// The `appSecret`.
     #[serde(serialize_with = "expose")]
     pub app_secret: SecretString,
+    /// The heading where a push has none, such as the app's name: Meizu demands one. Absent: the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_title: Option<String>,
     /// Requests a second, over all workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,

@@ -1,0 +1,108 @@
+//! Meizu Flyme Push: up to a hundred devices a request, each request signed.
+
+mod answer;
+mod credential;
+mod payload;
+
+use tracing::warn;
+
+use crate::domain::{MeizuCredentials, Outcome};
+
+use super::batch::{Batch, ByWording, Complaint};
+use super::pace::Pace;
+use super::rest::Answer;
+use super::{Shared, Target};
+use answer::Verdict;
+use payload::Payload;
+
+/// Most tokens in one request (Meizu, "Push API", `pushIds`; older documents allow a thousand).
+const MAX_TOKENS: usize = 100;
+/// Requests under way at a time: 200 requests a second are granted, which this does at 80 ms each.
+const CONCURRENCY: usize = 16;
+/// To push ids, a notification.
+const PATH: &str = "/garcia/api/server/push/varnished/pushByPushId";
+
+/// The push has no notification.
+#[derive(Debug, thiserror::Error)]
+#[error("the push has no notification")]
+struct NoNotification;
+
+/// Sends to Meizu's phones.
+pub(super) struct Sender {
+    shared: Shared,
+}
+
+impl Sender {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared }
+    }
+
+    /// One outcome for each target of the batch.
+    pub(super) async fn send(&self, credentials: &MeizuCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
+        match Job::new(&self.shared, credentials, batch) {
+            Ok(job) => {
+                batch.each_request(MAX_TOKENS, CONCURRENCY, |target| target.wording, |targets| job.send(targets)).await
+            }
+            Err(error) => {
+                warn!(channel = "meizu", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
+                batch.all(&Outcome::Permanent)
+            }
+        }
+    }
+}
+
+/// What all requests of a batch have in common.
+struct Job<'a> {
+    shared: &'a Shared,
+    batch: &'a Batch<'a>,
+    credentials: &'a MeizuCredentials,
+    url: String,
+    pace: Pace,
+    complaint: Complaint,
+    payloads: ByWording<Payload<'a>>,
+}
+
+impl<'a> Job<'a> {
+    fn new(
+        shared: &'a Shared,
+        credentials: &'a MeizuCredentials,
+        batch: &'a Batch<'a>,
+    ) -> Result<Self, NoNotification> {
+        Ok(Self {
+            shared,
+            batch,
+            credentials,
+            url: format!("{}{PATH}", credentials.endpoint.trim_end_matches('/')),
+            pace: Pace::new(batch.rate),
+            complaint: Complaint::new(batch),
+            payloads: batch
+                .by_wording(|wording| Payload::new(batch.push, wording, credentials.default_title.as_deref()))?,
+        })
+    }
+
+    /// Sends to the devices of one request, which share a wording.
+    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+        let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
+            return vec![Outcome::Transient(None); targets.len()];
+        };
+        let message = payload.message(self.batch.remaining_secs());
+        let body = credential::form(self.credentials, &targets, &message);
+        let request = self.shared.http.post(&self.url, "application/x-www-form-urlencoded;charset=UTF-8", body);
+        match self.shared.http.send(&self.pace, request).await {
+            Ok(Answer { status, retry_after, body }) => {
+                let (code, verdict) = answer::verdict(status, &body, retry_after);
+                if let Verdict::All(outcome) = &verdict {
+                    self.complaint.of_answer(outcome, status, &code);
+                }
+                verdict.outcomes(&targets)
+            }
+            Err(failure) => {
+                self.complaint.of_failure(&failure);
+                vec![failure.outcome(); targets.len()]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
