@@ -14,6 +14,7 @@ mod access;
 mod apns;
 mod batch;
 pub mod breaker;
+mod brief;
 mod data;
 mod facts;
 mod fcm;
@@ -23,16 +24,17 @@ mod honor;
 mod http2;
 mod huawei;
 mod meizu;
-mod xiaomi;
 mod oauth;
 mod pace;
 mod rate;
 mod rest;
+mod shorten;
 #[cfg(test)]
 mod testkit;
 mod webpush;
 mod words;
 pub mod ws;
+mod xiaomi;
 
 use std::fmt;
 use std::sync::Arc;
@@ -191,8 +193,7 @@ impl Senders {
                     Some(credentials) => Some(inner.honor.send(credentials, &batch).await),
                     None => None,
                 },
-                Channel::Oppo
-                | Channel::Vivo => None,
+                Channel::Oppo | Channel::Vivo => None,
             };
             outcomes.unwrap_or_else(|| batch.all(&Outcome::Config))
         }

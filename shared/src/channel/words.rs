@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Title and text, for the vendors that demand a title and show a long text beside its short form: Huawei and Honor.
 
 use std::borrow::Cow;
@@ -42,41 +41,6 @@ impl<'a> Words<'a> {
             *text = shortened(text.to_string(), room).into();
         }
         room.is_some()
-=======
-//! The words of a notification, for vendors that demand a heading and count characters.
-
-use std::borrow::Cow;
-
-use super::shorten::shortened;
-use crate::domain::notification::Shown;
-
-/// A heading and a text, neither of them empty.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Words<'a> {
-    /// The heading.
-    pub(super) title: Cow<'a, str>,
-    /// The text.
-    pub(super) text: Cow<'a, str>,
-}
-
-impl<'a> Words<'a> {
-    /// What is shown, in no more than so many characters each; `None` if the text is nothing but blanks. A vendor would
-    /// refuse what is longer: it is cut, with an ellipsis at its end. Where there is no heading, the app's own stands in for
-    /// it, or else the text.
-    pub(super) fn of(
-        shown: Shown<'a>,
-        default_title: Option<&'a str>,
-        title_chars: usize,
-        text_chars: usize,
-    ) -> Option<Self> {
-        let is_blank = |words: &str| words.chars().all(char::is_whitespace);
-        if is_blank(shown.text) {
-            return None;
-        }
-        let title = [shown.title, default_title].into_iter().flatten().find(|title| !is_blank(title));
-        let title = title.unwrap_or(shown.text);
-        Some(Self { title: shortened(title, title_chars), text: shortened(shown.text, text_chars) })
->>>>>>> e471dcd (channel: Send to Xiaomi's phones)
     }
 }
 
@@ -84,7 +48,6 @@ impl<'a> Words<'a> {
 mod tests {
     use super::*;
 
-<<<<<<< HEAD
     fn notification(text: &str, big_text: bool) -> Notification {
         let mut notification = Notification { text: text.to_owned(), ..Notification::default() };
         notification.android.big_text = big_text;
@@ -98,27 +61,10 @@ mod tests {
             let words = Words::new(&notification, Shown { title, text: &notification.text });
             assert_eq!(words.title, "好".repeat(39) + "…");
             assert_eq!((words.text.as_ref(), words.unfolded), (notification.text.as_str(), None));
-=======
-    #[test]
-    fn a_heading_is_found_and_both_are_cut() {
-        let words = |title, default, text| {
-            let words = Words::of(Shown { title, text }, default, 6, 10).unwrap();
-            (words.title.into_owned(), words.text.into_owned())
-        };
-        for (title, default, text, expected) in [
-            (Some("title"), Some("app"), "text", ("title", "text")),
-            (Some("long title"), None, "a text too long", ("long …", "a text to…")),
-            (Some(" \n"), Some("app"), "text", ("app", "text")),
-            (None, Some(" "), "some text", ("some …", "some text")),
-            (None, None, "text", ("text", "text")),
-        ] {
-            assert_eq!(words(title, default, text), (expected.0.to_owned(), expected.1.to_owned()));
->>>>>>> e471dcd (channel: Send to Xiaomi's phones)
         }
     }
 
     #[test]
-<<<<<<< HEAD
     fn a_text_that_can_be_unfolded_shows_its_beginning_first() {
         let notification = notification(&"好".repeat(101), true);
         let words = Words::new(&notification, Shown { title: Some("T"), text: &notification.text });
@@ -138,9 +84,5 @@ mod tests {
             assert!(!words.shorten(180 - SHORTEST_TEXT));
             assert_eq!(*words.unfolded.as_ref().unwrap_or(&words.text), text);
         }
-=======
-    fn blanks_are_nothing_to_show() {
-        assert_eq!(Words::of(Shown { title: Some("title"), text: " \u{3000}" }, Some("app"), 6, 10), None);
->>>>>>> e471dcd (channel: Send to Xiaomi's phones)
     }
 }

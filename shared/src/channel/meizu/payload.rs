@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::channel::brief::Brief;
 use crate::channel::data::{data, short_key};
-use crate::channel::words::Words;
 use crate::domain::notification::MeizuKind;
 use crate::domain::{Channel, Push, Wording};
 
@@ -81,8 +81,8 @@ impl<'a> Payload<'a> {
     ) -> Result<Self, NoNotification> {
         let notification = push.notification.as_ref().ok_or(NoNotification)?;
         let shown = notification.shown(Channel::Meizu, wording).ok_or(NoNotification)?;
-        let Words { title, text: content } =
-            Words::of(shown, default_title, TITLE_CHARS, TEXT_CHARS).ok_or(NoNotification)?;
+        let Brief { title, text: content } =
+            Brief::of(shown, default_title, TITLE_CHARS, TEXT_CHARS).ok_or(NoNotification)?;
         let settings = &notification.android;
         let data = data(push, notification, &settings.extras);
         Ok(Self {

@@ -4,8 +4,8 @@ use form_urlencoded::Serializer;
 use serde_json::Value;
 
 use crate::channel::Target;
+use crate::channel::brief::Brief;
 use crate::channel::data::{data, notify_id, resource, short_key};
-use crate::channel::words::Words;
 use crate::domain::{Channel, Push, Wording, XiaomiCredentials};
 
 use super::Error;
@@ -24,7 +24,7 @@ const MAX_TTL_SECS: u32 = 864_000;
 
 /// A message without its receivers, their package and its time to live.
 pub(super) struct Payload<'a> {
-    words: Words<'a>,
+    words: Brief<'a>,
     data: String,
     notify_id: u32,
     key: String,
@@ -38,7 +38,7 @@ impl<'a> Payload<'a> {
     pub(super) fn new(push: &'a Push, wording: Wording, defaults: &'a XiaomiCredentials) -> Result<Self, Error> {
         let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
         let shown = notification.shown(Channel::Xiaomi, wording).ok_or(Error::NoNotification)?;
-        let words = Words::of(shown, defaults.default_title.as_deref(), TITLE_CHARS, TEXT_CHARS);
+        let words = Brief::of(shown, defaults.default_title.as_deref(), TITLE_CHARS, TEXT_CHARS);
         let words = words.ok_or(Error::NoNotification)?;
         let settings = &notification.android;
         let data = Value::Object(data(push, notification, &settings.extras)).to_string();
