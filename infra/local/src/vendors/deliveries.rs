@@ -163,8 +163,12 @@ fn readable(headers: &HeaderMap) -> BTreeMap<&str, String> {
     let mut readable = BTreeMap::new();
     for (name, value) in headers {
         let value = if name == header::AUTHORIZATION {
-            let scheme = value.as_bytes().split(|byte| *byte == b' ').next();
-            format!("{} ***", String::from_utf8_lossy(scheme.unwrap_or_default()))
+            let mut parts = value.as_bytes().splitn(2, |byte| *byte == b' ');
+            match (parts.next(), parts.next()) {
+                (Some(scheme), Some(_)) => format!("{} ***", String::from_utf8_lossy(scheme)),
+                // Xiaomi's has no scheme, or none that is parted from the secret.
+                _ => "***".to_owned(),
+            }
         } else {
             String::from_utf8_lossy(value.as_bytes()).into_owned()
         };
