@@ -147,6 +147,11 @@ impl Behaviour {
 }
 
 impl Failure {
+    /// Whether it is an error for tokens, and for this one.
+    pub(super) fn is_for(&self, token: &str) -> bool {
+        self.tokens.as_ref().is_some_and(|tokens| tokens.contains(token))
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

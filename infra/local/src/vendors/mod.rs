@@ -13,6 +13,7 @@ mod behaviour;
 mod client_credentials;
 mod deliveries;
 mod fcm;
+mod form;
 mod harmony;
 mod honor;
 mod http1;
@@ -20,6 +21,7 @@ mod http2;
 mod huawei;
 mod jwt;
 mod keys;
+mod meizu;
 mod routes;
 mod server;
 mod service;
@@ -28,6 +30,7 @@ mod tests;
 mod vendor;
 mod webpush;
 mod wire;
+mod xiaomi;
 
 use std::{io, sync::Arc};
 
@@ -71,6 +74,8 @@ impl Vendors {
         vendors.open(&keys, &now_ms, |endpoint| Ok(huawei::Huawei::new(endpoint))).await?;
         vendors.open(&keys, &now_ms, |endpoint| harmony::Harmony::new(endpoint, &keys)).await?;
         vendors.open(&keys, &now_ms, |endpoint| webpush::Webpush::new(endpoint, &keys)).await?;
+        vendors.open(&keys, &now_ms, |endpoint| Ok(xiaomi::Xiaomi::new(endpoint))).await?;
+        vendors.open(&keys, &now_ms, |endpoint| Ok(meizu::Meizu::new(endpoint))).await?;
         Ok(vendors)
     }
 

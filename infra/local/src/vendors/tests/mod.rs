@@ -6,8 +6,10 @@ mod fcm;
 mod harmony;
 mod honor;
 mod huawei;
+mod meizu;
 mod routes;
 mod webpush;
+mod xiaomi;
 
 use std::sync::{
     Arc,
