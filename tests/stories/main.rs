@@ -14,6 +14,7 @@ mod dead_devices;
 mod documented_api;
 mod every_error;
 mod every_signed_error;
+mod forms_and_signatures;
 mod ids_and_secrets;
 mod notifications;
 mod order_of_checks;
