@@ -38,7 +38,7 @@ impl Deliver {
         let window = match task.window.filter(|window| now.millis_since(window.start) <= LATE_MILLIS) {
             Some(window) => window,
             None => {
-                let units = channel::units(task.channel, task.to.len());
+                let units = channel::units(task.channel, task.kinds());
                 let reserved = self.pace.reserve(scope, task.channel, units, per_second, now).await;
                 let slot = reserved.map_err(Failure::of)?;
                 Window { start: slot.start, end: slot.end }
@@ -58,7 +58,7 @@ impl Deliver {
 
 /// The batch's own pace: its requests are spread over its window as the channel's rate spreads units.
 fn requests_per_second(task: &DeliverTask, units_per_second: u32) -> u32 {
-    let requests = task.to.len().div_ceil(channel::traits(task.channel).max_batch) as u64;
-    let units = u64::from(channel::units(task.channel, task.to.len()).max(1));
+    let requests = channel::requests(task.channel, task.kinds()) as u64;
+    let units = u64::from(channel::units(task.channel, task.kinds()).max(1));
     u32::try_from(u64::from(units_per_second) * requests / units).unwrap_or(u32::MAX).max(1)
 }

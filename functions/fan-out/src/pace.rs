@@ -103,7 +103,7 @@ impl FanOut {
 
 /// What a batch takes of its channel's rate, as the vendor counts.
 fn units(channel: Channel, slice: &Slice) -> u32 {
-    channel::units(channel, slice.task.to.len())
+    channel::units(channel, slice.task.kinds())
 }
 
 /// Whole seconds until a moment; a message that comes early waits for the rest.

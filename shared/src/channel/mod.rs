@@ -50,7 +50,7 @@ pub use access::{Kept, Vault, VaultError};
 use batch::Batch;
 pub use breaker::Breaker;
 pub use facts::{ChannelFacts, RateUnit, traits};
-pub use rate::{rate, units};
+pub use rate::{rate, requests, units};
 pub use rest::RestError;
 
 /// Why the senders could not be built.

@@ -94,6 +94,13 @@ pub struct DeliverTask {
     pub to: Vec<Destination>,
 }
 
+impl DeliverTask {
+    /// Of each device what vendors want to be the same throughout a request: its package, and its wording.
+    pub fn kinds(&self) -> impl Iterator<Item = (Option<u8>, Wording)> {
+        self.to.iter().map(|Destination(_, _, package, wording)| (*package, *wording))
+    }
+}
+
 /// One device or connection: the user's place in the shard, the token, which of the packages, and in which of the
 /// notification's wordings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
