@@ -32,7 +32,7 @@ fn bar(bar: &Object) -> Result<(), Wrong> {
 fn expansion(expansion: &Object) -> Result<(), Wrong> {
     only(expansion, &["noticeExpandType", "noticeExpandContent"], "noticeExpandInfo")?;
     one_of(expansion, "noticeExpandType", &[0, 1])?;
-    if expansion.get("noticeExpandType") == Some(&Value::from(1)) {
+    if expansion.get("noticeExpandType").and_then(Value::as_i64) == Some(1) {
         text(expansion, "noticeExpandContent", usize::MAX)?;
     }
     Ok(())
@@ -58,7 +58,7 @@ fn click(click: &Object) -> Result<(), Wrong> {
 fn time(time: &Object) -> Result<(), Wrong> {
     only(time, &["offLine", "validTime"], "pushTimeInfo")?;
     one_of(time, "offLine", &[0, 1])?;
-    let is_kept = time.get("offLine").is_none_or(|kept| *kept == Value::from(1));
+    let is_kept = time.get("offLine").is_none_or(|kept| kept.as_i64() == Some(1));
     match time.get("validTime").map(Value::as_i64) {
         Some(Some(1..=72)) => Ok(()),
         None if !is_kept => Ok(()),
@@ -94,7 +94,7 @@ fn only(object: &Object, known: &[&str], name: Wrong) -> Result<(), Wrong> {
     if object.keys().all(|key| known.contains(&key.as_str())) { Ok(()) } else { Err(name) }
 }
 
-fn part<'a>(object: &'a Object, name: Wrong) -> Result<Option<&'a Object>, Wrong> {
+fn part(object: &Object, name: Wrong) -> Result<Option<&Object>, Wrong> {
     object.get(name).map(|part| part.as_object().ok_or(name)).transpose()
 }
 
