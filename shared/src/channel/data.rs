@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::Target;
 use crate::domain::{Notification, Push};
 
 /// What an app gets beside a notification: its caller's `ext`, the `push_id` by which it drops what it already had from the
@@ -53,10 +54,21 @@ pub(super) fn cut(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
+/// What names a request to vendors who take no request twice: the same for the same push to the same devices, however often
+/// it is sent. 32 hexadecimal digits.
+pub(super) fn request_id(push: &Push, targets: &[&Target]) -> String {
+    let mut digest = Sha256::new_with_prefix(push.id.as_u128().to_be_bytes());
+    for token in targets.iter().map(|target| target.token.expose()) {
+        digest.update((token.len() as u64).to_be_bytes());
+        digest.update(token);
+    }
+    base16ct::lower::encode_string(&digest.finalize()[..16])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::testkit::a_rich_push;
+    use crate::channel::testkit::{a_rich_push, target};
 
     #[test]
     fn the_callers_extras_do_not_overrule_what_is_ours() {
@@ -102,5 +114,23 @@ mod tests {
         ] {
             assert_eq!(cut(text, most), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_request_is_named_by_its_push_and_its_devices() {
+        let (push, a, b, ab) = (a_rich_push(), target("a"), target("b"), target("ab"));
+        let mut other = push.clone();
+        other.id = crate::domain::PushId::from_u128(70);
+        let ids = [
+            request_id(&push, &[&a]),
+            request_id(&push, &[&b]),
+            request_id(&push, &[&a, &b]),
+            request_id(&push, &[&ab]),
+            request_id(&other, &[&a]),
+        ];
+        let different: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(different.len(), ids.len());
+        assert_eq!(ids[2], request_id(&push.clone(), &[&target("a"), &target("b")]));
+        assert_eq!(ids[0].len(), 32);
     }
 }

@@ -25,12 +25,14 @@ mod http2;
 mod huawei;
 mod meizu;
 mod oauth;
+mod oppo;
 mod pace;
 mod rate;
 mod rest;
 mod shorten;
 #[cfg(test)]
 mod testkit;
+mod vivo;
 mod webpush;
 mod words;
 pub mod ws;
@@ -88,6 +90,8 @@ struct Inner {
     fcm: fcm::Sender,
     ws: Option<ws::Sender>,
     huawei: huawei::Sender,
+    vivo: vivo::Sender,
+    oppo: oppo::Sender,
     meizu: meizu::Sender,
     xiaomi: xiaomi::Sender,
     webpush: webpush::Sender,
@@ -132,7 +136,9 @@ impl Senders {
                 harmony: harmony::Sender::new(shared.clone()),
                 webpush: webpush::Sender::new(shared.clone()),
                 xiaomi: xiaomi::Sender::new(shared.clone()),
-                meizu: meizu::Sender::new(shared),
+                meizu: meizu::Sender::new(shared.clone()),
+                oppo: oppo::Sender::new(shared.clone()),
+                vivo: vivo::Sender::new(shared),
                 clock,
             }),
         })
@@ -185,6 +191,14 @@ impl Senders {
                     Some(credentials) => Some(inner.meizu.send(credentials, &batch).await),
                     None => None,
                 },
+                Channel::Oppo => match &vendors.oppo {
+                    Some(credentials) => Some(inner.oppo.send(credentials, &batch).await),
+                    None => None,
+                },
+                Channel::Vivo => match &vendors.vivo {
+                    Some(credentials) => Some(inner.vivo.send(credentials, &batch).await),
+                    None => None,
+                },
                 Channel::Huawei => match &vendors.huawei {
                     Some(credentials) => Some(inner.huawei.send(credentials, &batch).await),
                     None => None,
@@ -193,7 +207,6 @@ impl Senders {
                     Some(credentials) => Some(inner.honor.send(credentials, &batch).await),
                     None => None,
                 },
-                Channel::Oppo | Channel::Vivo => None,
             };
             outcomes.unwrap_or_else(|| batch.all(&Outcome::Config))
         }

@@ -1,0 +1,102 @@
+//! Access tokens: the app's key, signed, for a token of a day. Environments share them.
+
+use base16ct::lower::encode_string;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tracing::warn;
+
+use crate::channel::Shared;
+use crate::channel::access::{AccessToken, GrantError, Granted, name};
+use crate::channel::batch::Batch;
+use crate::channel::pace::Pace;
+use crate::domain::{Channel, OppoCredentials, Outcome, Timestamp};
+use crate::runtime::Clock;
+
+use super::answer;
+
+const GRANT: &str = "/server/v1/auth";
+/// How long a token is good for (OPPO, "Authentication").
+const LIFE_SECS: i64 = 86_400;
+
+/// The credential of an app.
+pub(super) struct Credential<'a> {
+    shared: &'a Shared,
+    credentials: &'a OppoCredentials,
+    clock: &'a Clock,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Grant {
+    data: Token,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    auth_token: SecretString,
+}
+
+impl<'a> Credential<'a> {
+    pub(super) fn new(shared: &'a Shared, credentials: &'a OppoCredentials, batch: &Batch<'a>) -> Self {
+        let OppoCredentials { endpoint, app_key, master_secret, .. } = credentials;
+        let name = name(&batch.push.app, Channel::Oppo, &[endpoint, app_key, master_secret.expose_secret()]);
+        Self { shared, credentials, clock: batch.clock, name }
+    }
+
+    /// A token that is fresh, and not the one that just failed.
+    pub(super) async fn token(&self, failed: Option<&AccessToken>) -> Result<AccessToken, GrantError> {
+        let (shared, credentials, now) = (self.shared.clone(), self.credentials.clone(), self.clock.now());
+        self.shared.tokens.get(&self.name, failed, move || grant(shared, credentials, now)).await
+    }
+}
+
+fn grant(
+    shared: Shared,
+    credentials: OppoCredentials,
+    now: Timestamp,
+) -> BoxFuture<'static, Result<Granted, GrantError>> {
+    async move {
+        let timestamp = now.millis().to_string();
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("app_key", &credentials.app_key)
+            .append_pair("timestamp", &timestamp)
+            .append_pair("sign", &sign(&credentials, &timestamp))
+            .finish();
+        let url = format!("{}{GRANT}", credentials.endpoint.trim_end_matches('/'));
+        let request = shared.http.post(&url, "application/x-www-form-urlencoded", form);
+        // One request a day: the batch's rate is for messages.
+        let answer = shared.http.send(&Pace::new(1), request).await.map_err(|error| {
+            warn!(channel = "oppo", %error, "No access token was granted");
+            match error.outcome() {
+                Outcome::Config => GrantError::Rejected,
+                _ => GrantError::Unavailable(None),
+            }
+        })?;
+        match serde_json::from_slice(&answer.body) {
+            Ok(Grant { data }) if answer.status.is_success() => {
+                Ok(Granted { token: data.auth_token, life_secs: LIFE_SECS })
+            }
+            _ => {
+                let (status, code) = (answer.status.as_u16(), answer::code(&answer.body));
+                warn!(channel = "oppo", status, code, "No access token was granted");
+                match answer::verdict(answer.status, &answer.body, answer.retry_after).of_all() {
+                    Some(Outcome::Config) => Err(GrantError::Rejected),
+                    _ => Err(GrantError::Unavailable(answer.retry_after)),
+                }
+            }
+        }
+    }
+    .boxed()
+}
+
+/// The signature: SHA-256 of key, time and secret, in hexadecimal.
+fn sign(credentials: &OppoCredentials, timestamp: &str) -> String {
+    let digest = Sha256::new()
+        .chain_update(&credentials.app_key)
+        .chain_update(timestamp)
+        .chain_update(credentials.master_secret.expose_secret());
+    encode_string(&digest.finalize())
+}

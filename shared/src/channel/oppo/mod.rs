@@ -1,0 +1,155 @@
+//! OPPO Push, for the phones of OPPO, realme and OnePlus: up to a thousand devices a request, with an access token that all
+//! environments share.
+//!
+//! Of OPPO's two ways to send to many, this is the batch of single pushes (`unicast_batch`), and not the saved message that
+//! is broadcast to a list:
+//! - it answers for each device by itself, where a broadcast names only those it failed for;
+//! - each message has an id of its own by which OPPO drops a repetition, so what went unanswered can be sent again;
+//! - messages about one user (a `category` such as `IM`) may be sent to single users only;
+//! - it is one request instead of two that depend on each other.
+//!
+//! The price is that the notification is said anew for each device: half a kilobyte, five cents a million devices.
+
+mod answer;
+mod credential;
+mod payload;
+
+use tracing::warn;
+
+use crate::domain::{OppoCredentials, Outcome};
+
+use super::access::AccessToken;
+use super::batch::{Batch, ByWording, Complaint};
+use super::pace::Pace;
+use super::rest::Answer;
+use super::{Shared, Target};
+use answer::Verdict;
+use credential::Credential;
+use payload::Payload;
+
+const SEND: &str = "/server/v1/message/notification/unicast_batch";
+/// Most messages in one request (OPPO, "Batch of single pushes").
+const MAX_MESSAGES: usize = 1_000;
+/// Most bytes of a request. OPPO publishes no limit; servers of its kind often take no longer form than 2 MB.
+const MAX_REQUEST_BYTES: usize = 512 * 1024;
+/// Requests under way at a time: a few fill the rate of 5,000 devices a second.
+const CONCURRENCY: usize = 8;
+
+/// Why a batch cannot be sent.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the push has no notification")]
+    NoNotification,
+    #[error("the caller's data has {0} characters, more than OPPO takes")]
+    TooLarge(usize),
+}
+
+impl Error {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+        }
+    }
+}
+
+/// Sends to OPPO's phones.
+pub(super) struct Sender {
+    shared: Shared,
+}
+
+impl Sender {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared }
+    }
+
+    /// One outcome for each target of the batch.
+    pub(super) async fn send(&self, credentials: &OppoCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
+        match Job::new(&self.shared, credentials, batch) {
+            Ok(job) => {
+                let most = job.most();
+                batch.each_request(most, CONCURRENCY, |target| target.wording, |targets| job.send(targets)).await
+            }
+            Err(error) => {
+                warn!(channel = "oppo", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
+                batch.all(&error.outcome())
+            }
+        }
+    }
+}
+
+/// What all requests of a batch have in common.
+struct Job<'a> {
+    shared: &'a Shared,
+    batch: &'a Batch<'a>,
+    credential: Credential<'a>,
+    url: String,
+    forget_unsubscribed: bool,
+    pace: Pace,
+    complaint: Complaint,
+    payloads: ByWording<Payload<'a>>,
+}
+
+impl<'a> Job<'a> {
+    fn new(shared: &'a Shared, credentials: &'a OppoCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+        let default_title = credentials.default_title.as_deref();
+        Ok(Self {
+            shared,
+            batch,
+            credential: Credential::new(shared, credentials, batch),
+            url: format!("{}{SEND}", credentials.endpoint.trim_end_matches('/')),
+            forget_unsubscribed: credentials.forget_unsubscribed,
+            pace: Pace::new(batch.rate),
+            complaint: Complaint::new(batch),
+            payloads: batch.by_wording(|wording| Payload::new(batch.push, wording, default_title))?,
+        })
+    }
+
+    /// How many messages there may be in each request.
+    fn most(&self) -> usize {
+        let sizes = self.batch.targets.iter().filter_map(|target| Some(self.payloads.of(target)?.most_bytes(target)));
+        (MAX_REQUEST_BYTES / sizes.max().unwrap_or(1).max(1)).clamp(1, MAX_MESSAGES)
+    }
+
+    /// Sends to the devices of one request; once more, with another access token, if the first is refused.
+    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+        let mut failed = None;
+        loop {
+            let token = match self.credential.token(failed.as_ref()).await {
+                Ok(token) => token,
+                Err(error) => return vec![error.outcome(); targets.len()],
+            };
+            match self.try_send(&targets, &token).await {
+                Verdict::Unauthenticated if failed.is_none() => failed = Some(token),
+                verdict => return verdict.outcomes(&targets, self.forget_unsubscribed),
+            }
+        }
+    }
+
+    async fn try_send(&self, targets: &[&Target], token: &AccessToken) -> Verdict {
+        let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
+            return Verdict::All(Outcome::Transient(None));
+        };
+        let messages = payload.messages(targets, self.batch.remaining_secs());
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("auth_token", token.expose())
+            .append_pair("messages", &messages)
+            .finish();
+        let request = self.shared.http.post(&self.url, "application/x-www-form-urlencoded", form);
+        match self.shared.http.send(&self.pace, request).await {
+            Ok(Answer { status, retry_after, body }) => {
+                let verdict = answer::verdict(status, &body, retry_after);
+                if let Some(outcome) = verdict.of_all() {
+                    self.complaint.of_answer(outcome, status, &answer::code(&body));
+                }
+                verdict
+            }
+            Err(failure) => {
+                self.complaint.of_failure(&failure);
+                Verdict::All(failure.outcome())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

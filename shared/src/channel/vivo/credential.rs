@@ -1,0 +1,101 @@
+//! Access tokens: the app's ids, signed, for a token of a day. vivo grants ten of an app in a second, so environments share
+//! them.
+
+use base16ct::lower::encode_string;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use md5::{Digest, Md5};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use tracing::warn;
+
+use crate::channel::Shared;
+use crate::channel::access::{AccessToken, GrantError, Granted, name};
+use crate::channel::batch::Batch;
+use crate::channel::pace::Pace;
+use crate::domain::{Channel, Outcome, Timestamp, VivoCredentials};
+use crate::runtime::Clock;
+
+use super::answer::{self, Verdict};
+use super::payload::app_id;
+
+const GRANT: &str = "/message/auth";
+/// How long a token is good for (vivo, "Authentication").
+const LIFE_SECS: i64 = 86_400;
+
+/// The credential of an app.
+pub(super) struct Credential<'a> {
+    shared: &'a Shared,
+    credentials: &'a VivoCredentials,
+    clock: &'a Clock,
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Grant {
+    auth_token: SecretString,
+}
+
+impl<'a> Credential<'a> {
+    pub(super) fn new(shared: &'a Shared, credentials: &'a VivoCredentials, batch: &Batch<'a>) -> Self {
+        let VivoCredentials { endpoint, app_id, app_key, app_secret, .. } = credentials;
+        let name = name(&batch.push.app, Channel::Vivo, &[endpoint, app_id, app_key, app_secret.expose_secret()]);
+        Self { shared, credentials, clock: batch.clock, name }
+    }
+
+    /// A token that is fresh, and not the one that just failed.
+    pub(super) async fn token(&self, failed: Option<&AccessToken>) -> Result<AccessToken, GrantError> {
+        let (shared, credentials, now) = (self.shared.clone(), self.credentials.clone(), self.clock.now());
+        self.shared.tokens.get(&self.name, failed, move || grant(shared, credentials, now)).await
+    }
+}
+
+fn grant(
+    shared: Shared,
+    credentials: VivoCredentials,
+    now: Timestamp,
+) -> BoxFuture<'static, Result<Granted, GrantError>> {
+    async move {
+        let timestamp = now.millis();
+        let body = json!({
+            "appId": app_id(&credentials),
+            "appKey": credentials.app_key,
+            "timestamp": timestamp,
+            "sign": sign(&credentials, timestamp),
+        });
+        let url = format!("{}{GRANT}", credentials.endpoint.trim_end_matches('/'));
+        let request = shared.http.post(&url, "application/json", body.to_string());
+        // One request a day: the batch's rate is for messages.
+        let answer = shared.http.send(&Pace::new(1), request).await.map_err(|error| {
+            warn!(channel = "vivo", %error, "No access token was granted");
+            match error.outcome() {
+                Outcome::Config => GrantError::Rejected,
+                _ => GrantError::Unavailable(None),
+            }
+        })?;
+        let verdict = answer::verdict(answer.status, &answer.body, answer.retry_after);
+        if let (Verdict::Taken { .. }, Ok(Grant { auth_token })) = (&verdict, serde_json::from_slice(&answer.body)) {
+            return Ok(Granted { token: auth_token, life_secs: LIFE_SECS });
+        }
+        let (status, code) = (answer.status.as_u16(), answer::code(&answer.body));
+        warn!(channel = "vivo", status, code, "No access token was granted");
+        Err(match verdict.of_all() {
+            Some(Outcome::Config | Outcome::Auth | Outcome::Permanent) => GrantError::Rejected,
+            // A limit of messages, too: there are none to send until it is over.
+            _ => GrantError::Unavailable(answer.retry_after),
+        })
+    }
+    .boxed()
+}
+
+/// The signature: MD5 of ids, time and secret, in hexadecimal.
+fn sign(credentials: &VivoCredentials, timestamp: i64) -> String {
+    let digest = Md5::new()
+        .chain_update(&credentials.app_id)
+        .chain_update(&credentials.app_key)
+        .chain_update(timestamp.to_string())
+        .chain_update(credentials.app_secret.expose_secret());
+    encode_string(&digest.finalize())
+}
