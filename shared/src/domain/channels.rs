@@ -235,6 +235,13 @@ pub struct OppoCredentials {
     /// The `master_secret`.
     #[serde(serialize_with = "expose")]
     pub master_secret: SecretString,
+    /// The heading where a push has none, such as the app's name: OPPO demands one. Absent: the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_title: Option<String>,
+    /// Whether a device that OPPO calls unsubscribed (10001) is forgotten. Its documents do not agree whether that is for
+    /// good or a user's switch, so it is kept unless said otherwise.
+    #[serde(default)]
+    pub forget_unsubscribed: bool,
     /// Devices a second, over all workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
@@ -254,6 +261,13 @@ pub struct VivoCredentials {
     /// The `appSecret`.
     #[serde(serialize_with = "expose")]
     pub app_secret: SecretString,
+    /// The heading where a push has none, such as the app's name: vivo demands one. Absent: the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_title: Option<String>,
+    /// Longest time that vivo keeps a message, in seconds: its newer documents say a day, older ones seven. A day unless
+    /// said otherwise.
+    #[serde(default = "vivo_max_ttl_secs")]
+    pub max_ttl_secs: u32,
     /// Devices a second, over all workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
@@ -363,6 +377,10 @@ fn oppo_endpoint() -> String {
 
 fn vivo_endpoint() -> String {
     "https://api-push.vivo.com.cn".to_owned()
+}
+
+fn vivo_max_ttl_secs() -> u32 {
+    86_400
 }
 
 fn meizu_endpoint() -> String {
