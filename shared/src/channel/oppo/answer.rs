@@ -118,8 +118,9 @@ fn outcome(code: i64, retry_after: Option<Duration>) -> Outcome {
         -1 => Outcome::Transient(retry_after),
         33 => Outcome::QuotaUntilTomorrow,
         14..=19 | 26 | 27 | 28 | 30 => Outcome::Config,
-        // 40, 41, 51 and 67, and whatever else OPPO has against the message.
-        _ => Outcome::Permanent,
+        40 | 41 | 51 | 67 => Outcome::Permanent,
+        // What nobody knows may pass.
+        _ => Outcome::Transient(retry_after),
     }
 }
 
@@ -150,10 +151,10 @@ mod tests {
             (&[10_001], Outcome::Suspended),
             (&[11, 29], Outcome::Auth),
             (&[-2, 13, 55], Outcome::Throttled(after)),
-            (&[-1], Outcome::Transient(after)),
+            (&[-1, 1, 4_711, 10_002], Outcome::Transient(after)),
             (&[33], Outcome::QuotaUntilTomorrow),
             (&[14, 15, 16, 17, 18, 19, 26, 27, 28, 30], Outcome::Config),
-            (&[40, 41, 51, 67, 4_711], Outcome::Permanent),
+            (&[40, 41, 51, 67], Outcome::Permanent),
         ];
         for (codes, expected) in cases {
             for code in *codes {

@@ -6,8 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::channel::Target;
-use crate::channel::data::{data, request_id};
-use crate::channel::shorten::{shortened, units};
+use crate::channel::data::{cut, data, request_id};
 use crate::domain::notification::{NotifyLevel, Oppo};
 use crate::domain::{Channel, Push, Wording};
 
@@ -87,7 +86,7 @@ impl<'a> Payload<'a> {
         let settings = &notification.android;
         let Oppo { notification_channel, category, notify_level, template } = &settings.oppo;
         let action_parameters = Value::Object(data(push, notification, &settings.extras)).to_string();
-        let length = units(&action_parameters);
+        let length = action_parameters.chars().count();
         if length > MAX_PARAMETERS {
             return Err(Error::TooLarge(length));
         }
@@ -95,8 +94,8 @@ impl<'a> Payload<'a> {
         let template = template.as_ref();
         let content = Content {
             style,
-            title: shortened(shown.title.or(default_title).unwrap_or(shown.text), MAX_TITLE),
-            content: shortened(shown.text, most),
+            title: cut(shown.title.or(default_title).unwrap_or(shown.text), MAX_TITLE),
+            content: cut(shown.text, most),
             click_action_type: OPENS_THE_APP,
             action_parameters,
             channel_id: notification_channel.as_deref(),
@@ -283,7 +282,7 @@ mod tests {
         };
         let least = {
             let push = with_data(0);
-            units(&Payload::new(&push, Wording::default(), None).unwrap().content.action_parameters)
+            Payload::new(&push, Wording::default(), None).unwrap().content.action_parameters.chars().count()
         };
         assert!(Payload::new(&with_data(4_000 - least), Wording::default(), None).is_ok());
         let push = with_data(4_001 - least);

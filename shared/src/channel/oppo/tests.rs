@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::channel::testkit::{Asked, MovedClock, Reply, Vendor, a_live_push, a_rich_push, target, targets};
+use crate::channel::testkit::{Asked, MovedClock, Reply, Vendor, a_live_push, a_rich_push, shared, target, targets};
 use crate::domain::{Channel, Push, Wording};
 use crate::runtime::Clock;
 
@@ -24,7 +24,7 @@ async fn send(sender: &Sender, vendor: &Vendor, push: &Push, targets: &[Target],
 
 async fn send_to(vendor: &Vendor, targets: &[Target]) -> Vec<Outcome> {
     let clock = Clock::system();
-    send(&Sender::new(vendor.shared(&clock)), vendor, &a_live_push(&clock), targets, &clock).await
+    send(&Sender::new(shared(vendor, &clock)), vendor, &a_live_push(&clock), targets, &clock).await
 }
 
 fn form(asked: &Asked) -> BTreeMap<String, String> {
@@ -102,7 +102,7 @@ async fn the_wish_for_a_token_is_signed() {
     let moved = MovedClock::new();
     moved.set_ahead(100_000);
     let clock = moved.clock();
-    send(&Sender::new(vendor.shared(&clock)), &vendor, &a_live_push(&clock), &targets(1), &clock).await;
+    send(&Sender::new(shared(&vendor, &clock)), &vendor, &a_live_push(&clock), &targets(1), &clock).await;
     let form = form(vendor.asked().iter().find(|asked| asked.path == GRANT).unwrap());
     let age = clock.now().millis() - form["timestamp"].parse::<i64>().unwrap();
     assert!((0..60_000).contains(&age), "{age}");
@@ -117,7 +117,7 @@ async fn a_token_lives_a_day_and_is_renewed_once_when_it_is_refused() {
     let vendor = vendor(refuses_the_second).await;
     let moved = MovedClock::new();
     let clock = moved.clock();
-    let (sender, push) = (Sender::new(vendor.shared(&clock)), a_live_push(&clock));
+    let (sender, push) = (Sender::new(shared(&vendor, &clock)), a_live_push(&clock));
     for (ahead, expected) in [(0, 1), (86_000, 1), (86_200, 3)] {
         moved.set_ahead(ahead);
         assert_eq!(send(&sender, &vendor, &push, &targets(2), &clock).await, vec![Outcome::Delivered; 2]);
@@ -155,7 +155,7 @@ async fn a_request_has_no_more_than_a_thousand_messages_and_one_wording() {
     targets[2_000..].iter_mut().for_each(|target| target.wording = Wording(1));
     let clock = Clock::system();
     let push = Push { accepted_at: clock.now(), notification: a_rich_push().notification, ..a_live_push(&clock) };
-    let outcomes = send(&Sender::new(vendor.shared(&clock)), &vendor, &push, &targets, &clock).await;
+    let outcomes = send(&Sender::new(shared(&vendor, &clock)), &vendor, &push, &targets, &clock).await;
     assert_eq!(outcomes, vec![Outcome::Delivered; 2_030]);
     let mut all = BTreeSet::new();
     for asked in sent(&vendor) {
@@ -175,7 +175,7 @@ async fn long_messages_are_fewer_a_request() {
     let clock = Clock::system();
     let mut push = a_live_push(&clock);
     push.notification.as_mut().unwrap().ext = Some("字".repeat(3_900));
-    let outcomes = send(&Sender::new(vendor.shared(&clock)), &vendor, &push, &targets(40), &clock).await;
+    let outcomes = send(&Sender::new(shared(&vendor, &clock)), &vendor, &push, &targets(40), &clock).await;
     assert_eq!(outcomes, vec![Outcome::Delivered; 40]);
     let sizes: Vec<usize> = sent(&vendor).iter().map(|asked| asked.body.len()).collect();
     assert!(sizes.len() > 1 && sizes.iter().all(|size| *size <= MAX_REQUEST_BYTES + 200), "{sizes:?}");
@@ -216,7 +216,7 @@ async fn nothing_leaves_after_the_deadline() {
     let clock = moved.clock();
     let push = a_live_push(&clock);
     moved.set_ahead(604_801);
-    let outcomes = send(&Sender::new(vendor.shared(&clock)), &vendor, &push, &targets(2), &clock).await;
+    let outcomes = send(&Sender::new(shared(&vendor, &clock)), &vendor, &push, &targets(2), &clock).await;
     assert_eq!((outcomes, sent(&vendor).len()), (vec![Outcome::Transient(None); 2], 0));
 }
 
@@ -226,9 +226,22 @@ async fn what_can_never_be_sent_is_not_tried() {
     let clock = Clock::system();
     let mut push = a_live_push(&clock);
     push.notification.as_mut().unwrap().ext = Some("x".repeat(4_001));
-    let sender = Sender::new(vendor.shared(&clock));
+    let sender = Sender::new(shared(&vendor, &clock));
     assert_eq!(send(&sender, &vendor, &push, &targets(2), &clock).await, vec![Outcome::Permanent; 2]);
     push.notification = None;
     assert_eq!(send(&sender, &vendor, &push, &targets(2), &clock).await, vec![Outcome::Permanent; 2]);
+    assert_eq!(vendor.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_for_a_person_to_mend() {
+    let vendor = vendor(|asked| taken(asked, |_| None)).await;
+    let clock = Clock::system();
+    let (sender, push, targets) = (Sender::new(shared(&vendor, &clock)), a_live_push(&clock), targets(2));
+    let batch = Batch { channel: Channel::Oppo, push: &push, targets: &targets, clock: &clock, rate: 10 };
+    for endpoint in ["http://localhost:80", "nowhere", ""] {
+        let credentials = OppoCredentials { endpoint: endpoint.to_owned(), ..credentials(&vendor) };
+        assert_eq!(sender.send(&credentials, &batch).await, vec![Outcome::Config; 2], "{endpoint}");
+    }
     assert_eq!(vendor.asked().len(), 0);
 }
