@@ -109,7 +109,9 @@ pub(super) fn verdict(status: StatusCode, body: &[u8], retry_after: Option<Durat
         10_072 => all(Outcome::Throttled(retry_after)),
         10_070 | 10_252 | 10_254 => all(Outcome::QuotaUntilTomorrow),
         // 10094, a category that does not fit (10096, 10097), and whatever else vivo has against the message.
-        _ => all(Outcome::Permanent),
+        10_001..=10_999 => all(Outcome::Permanent),
+        // What nobody knows may pass.
+        _ => all(Outcome::Transient(retry_after)),
     }
 }
 
@@ -163,7 +165,8 @@ mod tests {
             (&[10_000], Outcome::Auth),
             (&[10_072], Outcome::Throttled(Some(Duration::from_secs(7)))),
             (&[10_070, 10_252, 10_254], Outcome::QuotaUntilTomorrow),
-            (&[10_094, 10_096, 10_097, 10_999, -1], Outcome::Permanent),
+            (&[10_094, 10_096, 10_097, 10_999], Outcome::Permanent),
+            (&[-1, 1, 20_000], Outcome::Transient(Some(Duration::from_secs(7)))),
         ];
         for (results, expected) in cases {
             for result in *results {

@@ -8,8 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::channel::Target;
-use crate::channel::data::{data, request_id};
-use crate::channel::shorten::{shortened, units};
+use crate::channel::data::{cut, data, request_id};
 use crate::domain::notification::{NotifyType, Vivo, VivoClass};
 use crate::domain::{Channel, Push, VivoCredentials, Wording};
 
@@ -87,15 +86,15 @@ impl<'a> Payload<'a> {
             value => (name, value.to_string()),
         });
         let custom: BTreeMap<_, _> = custom.collect();
-        let length = custom.iter().map(|(name, value)| units(name) + units(value)).sum();
+        let length = custom.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
         if length > MAX_CUSTOM {
             return Err(Error::TooLarge(length));
         }
         let title = shown.title.or(credentials.default_title.as_deref()).unwrap_or(shown.text);
         let content = Content {
             notify_type: number(notify_type.unwrap_or(USUAL)),
-            title: shortened(title, MAX_TITLE),
-            content: shortened(shown.text, MAX_TEXT),
+            title: cut(title, MAX_TITLE),
+            content: cut(shown.text, MAX_TEXT),
             skip_type: OPENS_THE_APP,
             classification: classification.map(class),
             category: category.as_deref().map(str::to_ascii_uppercase),

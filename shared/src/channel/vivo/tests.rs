@@ -7,7 +7,9 @@ use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::channel::testkit::{self, Asked, MovedClock, Reply, Vendor, a_live_push, a_rich_push, target, targets};
+use crate::channel::testkit::{
+    self, Asked, MovedClock, Reply, Vendor, a_live_push, a_rich_push, shared, target, targets,
+};
 use crate::domain::{Channel, Push, Wording};
 use crate::runtime::Clock;
 
@@ -25,7 +27,7 @@ async fn send(sender: &Sender, vendor: &Vendor, push: &Push, targets: &[Target],
 
 async fn send_to(vendor: &Vendor, targets: &[Target]) -> Vec<Outcome> {
     let clock = Clock::system();
-    send(&Sender::new(vendor.shared(&clock)), vendor, &a_live_push(&clock), targets, &clock).await
+    send(&Sender::new(shared(vendor, &clock)), vendor, &a_live_push(&clock), targets, &clock).await
 }
 
 fn answer(body: Value) -> Reply {
@@ -101,7 +103,7 @@ async fn a_list_has_no_more_than_a_thousand_and_one_wording_and_a_single_rest_go
     targets[1_001..].iter_mut().for_each(|target| target.wording = Wording(1));
     let clock = Clock::system();
     let push = Push { notification: a_rich_push().notification, ..a_live_push(&clock) };
-    let outcomes = send(&Sender::new(vendor.shared(&clock)), &vendor, &push, &targets, &clock).await;
+    let outcomes = send(&Sender::new(shared(&vendor, &clock)), &vendor, &push, &targets, &clock).await;
     assert_eq!(outcomes, vec![Outcome::Delivered; 1_003]);
     assert_eq!(counts(&vendor), [1, 1, 2, 2]);
     let lists: BTreeSet<usize> = asked(&vendor, SEND_TO_LIST)
@@ -122,7 +124,7 @@ async fn the_wish_for_a_token_is_signed() {
     let moved = MovedClock::new();
     moved.set_ahead(100_000);
     let clock = moved.clock();
-    send(&Sender::new(vendor.shared(&clock)), &vendor, &a_live_push(&clock), &targets(1), &clock).await;
+    send(&Sender::new(shared(&vendor, &clock)), &vendor, &a_live_push(&clock), &targets(1), &clock).await;
     let wish = testkit::json(&asked(&vendor, GRANT)[0].body);
     let timestamp = wish["timestamp"].as_i64().unwrap();
     assert!((0..60_000).contains(&(clock.now().millis() - timestamp)));
@@ -139,7 +141,7 @@ async fn a_token_lives_a_day_and_is_renewed_once_when_it_is_refused() {
     .await;
     let moved = MovedClock::new();
     let clock = moved.clock();
-    let (sender, push) = (Sender::new(vendor.shared(&clock)), a_live_push(&clock));
+    let (sender, push) = (Sender::new(shared(&vendor, &clock)), a_live_push(&clock));
     for (ahead, expected) in [(0, 1), (86_000, 1), (86_200, 3)] {
         moved.set_ahead(ahead);
         assert_eq!(send(&sender, &vendor, &push, &targets(2), &clock).await, vec![Outcome::Delivered; 2]);
@@ -227,7 +229,7 @@ async fn nothing_leaves_after_the_deadline() {
     let clock = moved.clock();
     let push = a_live_push(&clock);
     moved.set_ahead(604_801);
-    let outcomes = send(&Sender::new(vendor.shared(&clock)), &vendor, &push, &targets(2), &clock).await;
+    let outcomes = send(&Sender::new(shared(&vendor, &clock)), &vendor, &push, &targets(2), &clock).await;
     assert_eq!(outcomes, vec![Outcome::Transient(None); 2]);
     assert_eq!(counts(&vendor)[1..], [0, 0, 0]);
 }
@@ -238,9 +240,22 @@ async fn what_can_never_be_sent_is_not_tried() {
     let clock = Clock::system();
     let mut push = a_live_push(&clock);
     push.notification.as_mut().unwrap().ext = Some("x".repeat(1_025));
-    let sender = Sender::new(vendor.shared(&clock));
+    let sender = Sender::new(shared(&vendor, &clock));
     assert_eq!(send(&sender, &vendor, &push, &targets(2), &clock).await, vec![Outcome::Permanent; 2]);
     push.notification = None;
     assert_eq!(send(&sender, &vendor, &push, &targets(2), &clock).await, vec![Outcome::Permanent; 2]);
+    assert_eq!(vendor.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_for_a_person_to_mend() {
+    let vendor = vendor(taken).await;
+    let clock = Clock::system();
+    let (sender, push, targets) = (Sender::new(shared(&vendor, &clock)), a_live_push(&clock), targets(2));
+    let batch = Batch { channel: Channel::Vivo, push: &push, targets: &targets, clock: &clock, rate: 10 };
+    for endpoint in ["http://localhost:80", "nowhere", ""] {
+        let credentials = VivoCredentials { endpoint: endpoint.to_owned(), ..credentials(&vendor) };
+        assert_eq!(sender.send(&credentials, &batch).await, vec![Outcome::Config; 2], "{endpoint}");
+    }
     assert_eq!(vendor.asked().len(), 0);
 }
