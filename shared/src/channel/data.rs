@@ -2,6 +2,7 @@
 //! several vendors want in the same form.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -52,6 +53,12 @@ pub(super) fn cut(text: &str, most: usize) -> Cow<'_, str> {
         Some((end, last)) if end + last.len_utf8() < text.len() => Cow::Owned(format!("{}…", &text[..end])),
         _ => Cow::Borrowed(text),
     }
+}
+
+/// The caller's data for vendors who take texts only: what is none is one of JSON.
+pub(super) fn texts(data: &Map<String, Value>) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    data.iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
 /// What names a request to vendors who take no request twice: the same for the same push to the same devices, however often

@@ -1,12 +1,13 @@
 //! What a push looks like to OPPO.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::channel::Target;
-use crate::channel::data::{cut, data, request_id};
+use crate::channel::data::{cut, data, request_id, texts};
 use crate::domain::notification::{NotifyLevel, Oppo};
 use crate::domain::{Channel, Push, Wording};
 
@@ -69,10 +70,10 @@ struct Content<'a> {
     notify_level: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     private_msg_template_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_title_parameters: Option<&'a Map<String, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_content_parameters: Option<&'a Map<String, Value>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    private_title_parameters: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    private_content_parameters: BTreeMap<String, String>,
 }
 
 impl<'a> Payload<'a> {
@@ -103,8 +104,8 @@ impl<'a> Payload<'a> {
             // Without a category OPPO refuses it (67).
             notify_level: notify_level.filter(|_| category.is_some()).map(level),
             private_msg_template_id: template.map(|template| template.id.as_str()),
-            private_title_parameters: template.map(|template| &template.title).filter(|title| !title.is_empty()),
-            private_content_parameters: template.map(|template| &template.content).filter(|text| !text.is_empty()),
+            private_title_parameters: template.map(|template| texts(&template.title)).unwrap_or_default(),
+            private_content_parameters: template.map(|template| texts(&template.content)).unwrap_or_default(),
         };
         let mut payload = Self { push, content, bytes: 0 };
         let message = json(&[payload.message(request_id(push, &[]), "", Some(MAX_TTL_SECS))]);
@@ -151,7 +152,7 @@ fn level(level: NotifyLevel) -> u8 {
 mod tests {
     use super::*;
     use crate::channel::testkit::{a_push, a_rich_push, target};
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     fn message(push: &Push, wording: u8, remaining_secs: Option<u32>) -> Value {
         let payload = Payload::new(push, Wording(wording), None).unwrap();
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn every_member_that_oppo_knows_has_its_place() {
         let oppo = json!({"notification_channel": "op", "category": "IM", "notify_level": "banner",
-            "template": {"id": "t-1", "title": {"city": "北京"}, "content": {"who": "汤姆"}}});
+            "template": {"id": "t-1", "title": {"city": "北京"}, "content": {"who": "汤姆", "n": 7}}});
         let push = with(|notification| {
             notification.android.oppo = serde_json::from_value(oppo).unwrap();
             notification.android.big_text = true;
@@ -205,6 +206,7 @@ mod tests {
             "notify_level": 16,
             "off_line": false,
             "private_content_parameters": {
+              "n": "7",
               "who": "汤姆"
             },
             "private_msg_template_id": "t-1",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::channel::Target;
-use crate::channel::data::{cut, data, request_id};
+use crate::channel::data::{cut, data, request_id, texts};
 use crate::domain::notification::{NotifyType, Vivo, VivoClass};
 use crate::domain::{Channel, Push, VivoCredentials, Wording};
 
@@ -81,11 +81,7 @@ impl<'a> Payload<'a> {
         let shown = notification.shown(Channel::Vivo, wording).ok_or(Error::NoNotification)?;
         let settings = &notification.android;
         let Vivo { classification, category, notify_type } = &settings.vivo;
-        let custom = data(push, notification, &settings.extras).into_iter().map(|(name, value)| match value {
-            Value::String(text) => (name, text),
-            value => (name, value.to_string()),
-        });
-        let custom: BTreeMap<_, _> = custom.collect();
+        let custom = texts(&data(push, notification, &settings.extras));
         let length = custom.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
         if length > MAX_CUSTOM {
             return Err(Error::TooLarge(length));
