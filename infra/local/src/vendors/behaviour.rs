@@ -152,6 +152,11 @@ impl Failure {
         self.tokens.as_ref().is_some_and(|tokens| tokens.contains(token))
     }
 
+    /// Whether it is about this token of a request that it answers: all of them, unless it is for tokens.
+    pub(super) fn names(&self, token: &str) -> bool {
+        self.tokens.as_ref().is_none_or(|meant| meant.contains(token))
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

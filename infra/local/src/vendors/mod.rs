@@ -11,6 +11,7 @@
 mod apns;
 mod behaviour;
 mod client_credentials;
+mod day_tokens;
 mod deliveries;
 mod fcm;
 mod form;
@@ -22,12 +23,15 @@ mod huawei;
 mod jwt;
 mod keys;
 mod meizu;
+mod oppo;
+mod repetitions;
 mod routes;
 mod server;
 mod service;
 #[cfg(test)]
 mod tests;
 mod vendor;
+mod vivo;
 mod webpush;
 mod wire;
 mod xiaomi;
@@ -76,6 +80,8 @@ impl Vendors {
         vendors.open(&keys, &now_ms, |endpoint| webpush::Webpush::new(endpoint, &keys)).await?;
         vendors.open(&keys, &now_ms, |endpoint| Ok(xiaomi::Xiaomi::new(endpoint))).await?;
         vendors.open(&keys, &now_ms, |endpoint| Ok(meizu::Meizu::new(endpoint))).await?;
+        vendors.open(&keys, &now_ms, |endpoint| Ok(oppo::Oppo::new(endpoint))).await?;
+        vendors.open(&keys, &now_ms, |endpoint| Ok(vivo::Vivo::new(endpoint))).await?;
         Ok(vendors)
     }
 

@@ -7,7 +7,9 @@ mod harmony;
 mod honor;
 mod huawei;
 mod meizu;
+mod oppo;
 mod routes;
+mod vivo;
 mod webpush;
 mod xiaomi;
 
