@@ -114,7 +114,7 @@ async fn right_messages_are_accepted_over_either_version_of_http() {
     assert_eq!(sender.result(SEND_TO_LIST, &list(&task, &["1", "2"])).await, 0);
     assert_eq!(sender.result(SEND_TO_LIST, &list(&task, &["3", "4"])).await, 0, "to others too");
     let mut http1 = sandbox.connect_http1("vivo").await;
-    let request = post(SEND, &sender.auth_token, &to("5", with("requestId", json!("5"))));
+    let request = post(SEND, &sender.auth_token, &to("5", with("requestId", json!("last"))));
     assert_eq!(http1.call(request).await.unwrap().json()["result"], 0);
     assert_eq!(sandbox.get("/deliveries/count?channel=vivo").await, json!({"accepted": 12, "refused": 0}));
 }
