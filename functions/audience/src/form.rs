@@ -326,10 +326,14 @@ mod tests {
             assert_eq!(token("android", "fcm", &bad), None, "{bad}");
         }
         assert!(token("android", "xiaomi", &"x/+=".repeat(128)).is_some());
+        assert!(token("android", "oppo", "OPPO_CN_078ad8b8a137cadb14ae5b70cf846312").is_some());
+        assert!(token("android", "vivo", "15444868635641000004142").is_some());
         for bad in
             [String::new(), "x".repeat(513), "a b".to_owned(), "a,b".to_owned(), "a;b".to_owned(), "a\n".to_owned()]
         {
-            assert_eq!(token("android", "xiaomi", &bad), None, "{bad}");
+            for channel in ["xiaomi", "oppo", "vivo"] {
+                assert_eq!(token("android", channel, &bad), None, "{channel} {bad}");
+            }
         }
     }
 
