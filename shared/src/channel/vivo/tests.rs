@@ -217,7 +217,7 @@ async fn whatever_happens_every_device_has_one_outcome() {
         ("spent", Outcome::QuotaUntilTomorrow),
         ("other", Outcome::Permanent),
     ] {
-        assert_eq!(send_to(&vendor, &[target(first)]).await, [expected.clone()], "{first}");
+        assert_eq!(send_to(&vendor, &[target(first)]).await, vec![expected.clone()], "{first}");
         assert_eq!(send_to(&vendor, &[target(first), target("b")]).await, vec![expected; 2], "{first}");
     }
 }

@@ -119,7 +119,7 @@ fn check(object: &Map<String, Value>, fields: &[(&str, Kind)]) -> Result<(), Wro
 }
 
 fn require(object: &Map<String, Value>, names: &[&str]) -> Result<(), Wrong> {
-    let is_there = |name: &str| object.get(name).is_some_and(|value| *value != Value::from(""));
+    let is_there = |name: &str| object.get(name).is_some_and(|value| *value != "");
     names.iter().find(|name| !is_there(name)).map_or(Ok(()), |name| Err(missing(name)))
 }
 

@@ -216,8 +216,7 @@ async fn bad_tokens_and_errors_of_one_are_told_beside_it() {
         assert_eq!(sandbox.behave("oppo", behaviour).await, 204);
         let answer = sender.send(&messages).await.json();
         assert_eq!(answer["code"], 0);
-        let codes = answer["data"].as_array().unwrap().iter().map(|one| one["errorCode"].as_i64()).collect::<Vec<_>>();
-        codes
+        answer["data"].as_array().unwrap().iter().map(|one| one["errorCode"].as_i64()).collect::<Vec<_>>()
     };
     let dead = Some(10_000);
     assert_eq!(told(json!({})).await, [None, None, dead]);

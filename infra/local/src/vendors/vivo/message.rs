@@ -166,7 +166,7 @@ fn check_category(body: &Body) -> Result<(), Wrong> {
         return Err(Wrong(NO_SUCH_CATEGORY, "category is none".to_owned()));
     };
     match body.get("classification") {
-        Some(given) if *given != Value::from(class) => {
+        Some(given) if *given != class => {
             Err(Wrong(CATEGORY_OF_ANOTHER_CLASS, "category does not fit classification".to_owned()))
         }
         _ => Ok(()),
