@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use crate::caller::Caller;
 use crate::faults::{Faults, Verdict, When};
 use crate::lambda::Environments;
+use crate::rights::Rights;
 
 /// Applies the plan of faults to calls.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,8 @@ pub struct Gate {
     pub faults: Faults,
     /// Who can be killed.
     pub environments: Environments,
+    /// Who may do what.
+    pub rights: Rights,
 }
 
 impl Gate {

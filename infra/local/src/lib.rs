@@ -15,6 +15,7 @@ pub mod listen;
 pub mod logs;
 pub mod mapping;
 mod net;
+pub mod rights;
 pub mod schedule;
 pub mod scheduler;
 pub mod sqs;

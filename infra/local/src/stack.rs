@@ -29,6 +29,7 @@ use crate::lambda::{Lambda, Program, Settings};
 use crate::logs::Logs;
 use crate::mapping::Mapping;
 use crate::net;
+use crate::rights::Rights;
 use crate::scheduler::Scheduler;
 use crate::sqs::{self, Sqs};
 use crate::template::{self, Environment, Function, Queue, Surroundings, Template};
@@ -125,7 +126,7 @@ impl Stack {
         let directory = tempfile::Builder::new().prefix("fanfare-local-").tempdir()?;
         let clock = Clock::new(directory.path())?;
         let usage = Usage::default();
-        let gate = Gate::default();
+        let gate = Gate { rights: Rights::of(&template), ..Gate::default() };
         let data = options.data.as_deref();
         let dynamodb =
             DynamoDb::start(dynamodb_listener, &template.tables, data, &clock, usage.clone(), gate.clone()).await?;

@@ -25,6 +25,7 @@ use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::gate::{self, Gate};
 use crate::net;
+use crate::rights;
 use crate::template::Table;
 use crate::usage::Usage;
 use capacity::Meter;
@@ -206,6 +207,10 @@ async fn handle(State(proxy): State<Arc<Proxy>>, headers: HeaderMap, body: Body)
     let verdict = proxy.gate.enter(&caller, "dynamodb", &operation).await;
     if let Some(error) = &verdict.fail {
         return gate::refusal(error);
+    }
+    if let Some(missing) = proxy.gate.rights.missing(&caller, &operation, &body) {
+        tracing::error!("{missing}");
+        return rights::denied(&missing);
     }
     let answer = match proxy.forward(&caller, &operation, &headers, &body).await {
         Ok(answer) => answer,

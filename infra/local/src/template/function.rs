@@ -15,6 +15,8 @@ pub struct Function {
     pub id: String,
     /// What the function is called here: the logical id in kebab case, without `Function`.
     pub name: String,
+    /// Logical id of its role, if the template has one for it.
+    pub role: Option<String>,
     /// Which program it runs; one program may be deployed several times.
     pub executable: String,
     /// The handler's name, which native programs ignore.
@@ -92,10 +94,11 @@ pub(super) fn read(
             "MemorySize",
             "PackageType",
             "ReservedConcurrentExecutions",
+            "Role",
             "Runtime",
             "Timeout",
         ],
-        &["Architectures", "Description", "Policies", "Role", "Tags", "Tracing"],
+        &["Architectures", "Description", "Policies", "Tags", "Tracing"],
     )?;
     let runtime = function.required("Runtime")?;
     if !scope.text(runtime)?.starts_with("provided.") {
@@ -108,6 +111,8 @@ pub(super) fn read(
     let mut result = Function {
         id: id.to_owned(),
         name: scope.resources[id].name.clone(),
+        // `arn:…:name`, from `!GetAtt Name.Arn`.
+        role: function.text("Role")?.and_then(|arn| Some(arn.rsplit(':').next()?.to_owned())),
         executable: executable(scope, &function, metadata)?,
         handler: function.text("Handler")?.unwrap_or_default(),
         memory_mib: function.parsed("MemorySize")?.unwrap_or(128),

@@ -6,6 +6,7 @@
 mod api;
 mod fields;
 mod function;
+mod role;
 mod scope;
 mod storage;
 mod yaml;
@@ -19,6 +20,8 @@ use yaml::Node;
 
 pub use api::{Cors, HttpApi, HttpRoute, SocketApi};
 pub use function::{Function, QueueMapping, Schedule};
+pub use role::Role;
+pub use scope::table_arn;
 pub use storage::{KeyAttribute, Queue, Table};
 
 /// The region that everything local is in.
@@ -28,14 +31,13 @@ pub const ACCOUNT: &str = "000000000000";
 /// The name that the template's stack has here.
 pub const STACK: &str = "fanfare";
 
-/// Resources that mean nothing on one machine: nobody is charged, kept out or woken up.
+/// Resources that mean nothing on one machine: nobody is charged or woken up.
 const IGNORED: &[&str] = &[
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::CompositeAlarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Policy",
-    "AWS::IAM::Role",
     "AWS::KMS::Alias",
     "AWS::KMS::Key",
     "AWS::Lambda::Permission",
@@ -71,6 +73,8 @@ pub struct Template {
     pub queues: Vec<Queue>,
     /// Lambda functions with what wakes them.
     pub functions: Vec<Function>,
+    /// What they may do.
+    pub roles: Vec<Role>,
     /// The HTTP API, if there is one.
     pub http: Option<HttpApi>,
     /// The WebSocket API, if there is one.
@@ -134,6 +138,7 @@ impl Template {
                     let function = function::read(&scope, id, properties, globals, metadata)?;
                     template.functions.push(function);
                 }
+                "AWS::IAM::Role" => template.roles.push(role::read(&scope, id, properties)?),
                 "AWS::ApiGatewayV2::Api" => apis.api(&scope, id, properties)?,
                 "AWS::ApiGatewayV2::Integration" => apis.integration(&scope, id, properties)?,
                 "AWS::ApiGatewayV2::Route" => apis.route(&scope, properties)?,

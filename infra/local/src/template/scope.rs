@@ -169,7 +169,7 @@ impl<'a> Scope<'a> {
             ("AWS::SQS::Queue", "Arn") => Ok(format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")),
             ("AWS::SQS::Queue", "QueueName") => Ok(name.clone()),
             ("AWS::SQS::Queue", "QueueUrl") => Ok(self.around.queue_url(name)),
-            ("AWS::DynamoDB::Table", "Arn") => Ok(format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")),
+            ("AWS::DynamoDB::Table", "Arn") => Ok(table_arn(name)),
             ("AWS::Serverless::Function", "Arn") => Ok(function_arn(name)),
             ("AWS::ApiGatewayV2::Api", "ApiEndpoint") => {
                 Ok(format!("https://{}.execute-api.{REGION}.amazonaws.com", api_id(id)))
@@ -219,6 +219,11 @@ impl<'a> Scope<'a> {
 /// What API Gateway would call the API with this logical id.
 pub(super) fn api_id(logical: &str) -> String {
     logical.to_ascii_lowercase()
+}
+
+/// The ARN of the table called `name`.
+pub fn table_arn(name: &str) -> String {
+    format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
 }
 
 /// The ARN of the function called `name`.
