@@ -293,9 +293,7 @@ async fn nothing_is_left_when_the_stack_stops() -> Test {
 async fn nothing_is_left_when_the_stack_is_killed() -> Test {
     let directory = tempfile::tempdir()?;
     let (mut stack, url) = support::start_as_a_process(directory.path());
-    // A client does not start without, though it speaks plain HTTP; whoever comes later finds it there.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let http = reqwest::Client::new();
+    let http = support::client();
     http.post(format!("{url}/do/environment")).send().await?;
     let functions: Value = http.get(format!("{url}/_local/functions")).send().await?.json().await?;
     let pids = functions.as_array().unwrap().iter().flat_map(|function| function["environments"].as_array().unwrap());
