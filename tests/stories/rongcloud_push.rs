@@ -500,8 +500,8 @@ async fn paths_that_nobody_has_are_answered_in_the_json_of_their_contract() {
         (Method::POST, "/push/nothing.json", 404),
         (Method::POST, "/message/nothing/at/all.json", 404),
         (Method::POST, "//push/nothing.json", 404),
-        // Where the gateway does not know the path, the function that takes pushes hears it.
-        (Method::POST, "//user/tag/set.json", 404),
+        (Method::POST, "//user/nothing.json", 404),
+        (Method::GET, "//user/tag/set.json", 405),
         (Method::GET, "/push.json", 405),
         (Method::DELETE, "//push/user.json", 405),
         (Method::PUT, "/message/broadcast/recall.json", 405),
