@@ -335,6 +335,8 @@ impl World {
         if !request.is_http() {
             // The local stack's server refuses it before any function sees it.
             assert_eq!(answer.status, 400, "{what}");
+        } else if request.query.contains(&b'#') && answer.status == 400 && answer.body.is_empty() {
+            // What follows a `#` is no part of a URI, but the server has its own opinion of its bytes.
         } else if request.method != "HEAD" {
             let json = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
             let fits = if path.starts_with("/v4/") {
