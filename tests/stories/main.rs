@@ -12,6 +12,7 @@ mod client_tokens;
 mod contract;
 mod dead_devices;
 mod documented_api;
+mod every_channel;
 mod every_error;
 mod every_signed_error;
 mod forms_and_signatures;
