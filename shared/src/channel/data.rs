@@ -1,7 +1,6 @@
 //! The caller's data, as those vendors take it that take one JSON text or object of it, and what else of a notification
 //! several vendors want in the same form.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -45,14 +44,6 @@ pub(super) fn resource(sound: &str) -> Option<&str> {
     let file = sound.rsplit('/').next().unwrap_or_default();
     let name = file.split_once('.').map_or(file, |(name, _)| name);
     Some(name).filter(|name| !name.is_empty())
-}
-
-/// As many characters of a text as a vendor takes, an ellipsis in place of the rest.
-pub(super) fn cut(text: &str, most: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(most.saturating_sub(1)) {
-        Some((end, last)) if end + last.len_utf8() < text.len() => Cow::Owned(format!("{}…", &text[..end])),
-        _ => Cow::Borrowed(text),
-    }
 }
 
 /// The caller's data for vendors who take texts only: what is none is one of JSON.
@@ -106,20 +97,6 @@ mod tests {
             (".mp3", None),
         ] {
             assert_eq!(resource(sound), name, "{sound}");
-        }
-    }
-
-    #[test]
-    fn what_is_cut_ends_in_an_ellipsis_and_is_as_long_as_allowed() {
-        for (text, most, expected) in [
-            ("", 3, ""),
-            ("abc", 3, "abc"),
-            ("abcd", 3, "ab…"),
-            ("你好你好", 3, "你好…"),
-            ("你好你", 3, "你好你"),
-            ("ab", 1, "…"),
-        ] {
-            assert_eq!(cut(text, most), expected, "{text}");
         }
     }
 

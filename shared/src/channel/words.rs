@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::data::cut;
+use super::shorten::shortened as cut;
 use crate::domain::notification::{Notification, Shown, shortened, written};
 
 /// Characters of a text that stand for a title where the caller gave none.

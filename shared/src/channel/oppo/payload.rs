@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::channel::Target;
-use crate::channel::data::{cut, data, request_id, texts};
+use crate::channel::data::{data, request_id, texts};
+use crate::channel::shorten::shortened;
 use crate::domain::notification::{NotifyLevel, Oppo};
 use crate::domain::{Channel, Push, Wording};
 
@@ -95,8 +96,8 @@ impl<'a> Payload<'a> {
         let template = template.as_ref();
         let content = Content {
             style,
-            title: cut(shown.title.or(default_title).unwrap_or(shown.text), MAX_TITLE),
-            content: cut(shown.text, most),
+            title: shortened(shown.title.or(default_title).unwrap_or(shown.text), MAX_TITLE),
+            content: shortened(shown.text, most),
             click_action_type: OPENS_THE_APP,
             action_parameters,
             channel_id: notification_channel.as_deref(),

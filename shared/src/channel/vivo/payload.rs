@@ -8,7 +8,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::channel::Target;
-use crate::channel::data::{cut, data, request_id, texts};
+use crate::channel::data::{data, request_id, texts};
+use crate::channel::shorten::shortened;
 use crate::domain::notification::{NotifyType, Vivo, VivoClass};
 use crate::domain::{Channel, Push, VivoCredentials, Wording};
 
@@ -89,8 +90,8 @@ impl<'a> Payload<'a> {
         let title = shown.title.or(credentials.default_title.as_deref()).unwrap_or(shown.text);
         let content = Content {
             notify_type: number(notify_type.unwrap_or(USUAL)),
-            title: cut(title, MAX_TITLE),
-            content: cut(shown.text, MAX_TEXT),
+            title: shortened(title, MAX_TITLE),
+            content: shortened(shown.text, MAX_TEXT),
             skip_type: OPENS_THE_APP,
             classification: classification.map(class),
             category: category.as_deref().map(str::to_ascii_uppercase),
