@@ -43,9 +43,13 @@ fn is_form(call: Call) -> bool {
     !matches!(call, Call::Push | Call::PushUser | Call::PushCustom | Call::SetTags | Call::BatchSetTags)
 }
 
-/// The same form, escaped throughout. The SDKs for Go and Java escape, Python's does not.
+/// The same form, escaped throughout. The SDKs for Go and Java escape, Python's does not. What is no UTF-8 cannot be written
+/// otherwise: a reader of forms replaces it.
 fn escaped(body: &[u8]) -> Option<Vec<u8>> {
-    let fields = form_urlencoded::parse(body);
+    let fields: Vec<_> = form_urlencoded::parse(body).collect();
+    if fields.iter().any(|(name, value)| [name, value].iter().any(|text| text.contains('\u{fffd}'))) {
+        return None;
+    }
     let escaped = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     // A form of no field at all is no body.
     (!escaped.is_empty()).then(|| escaped.into_bytes())
