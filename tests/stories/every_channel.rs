@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use fanfare::domain::Channel;
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::Stack;
+use support::{SDK_APP_ID, Stack};
 
-use crate::{a_stack, text};
+use crate::{a_stack, a_stack_of, app, text};
 
 /// A user with a device of every vendor, and their tokens by channel.
 async fn ten_devices(stack: &Stack) -> BTreeMap<Channel, String> {
@@ -134,6 +134,24 @@ async fn a_push_of_either_contract_arrives_on_all_eleven_channels() {
     let account = stack.account(answer["id"].as_str().unwrap()).await;
     assert!(!account.contains_key(&Channel::Ws), "it is a notification");
     assert!(account.values().all(|account| account.settled.delivered == 1), "{account:?}");
+}
+
+#[tokio::test]
+async fn devices_of_vendors_without_credentials_are_kept_back_at_once() {
+    let stack = a_stack_of(&[app(SDK_APP_ID, json!({}), json!({}))]).await;
+    let tokens = [("p40", "huawei", "AAWWHI94sgUR2RU5_anne"), ("pixel", "fcm", "anne:registered-with-google")];
+    for (device, channel, token) in tokens {
+        stack.register("anne", device, channel, token).await;
+    }
+    let push = json!({"MsgRandom": 1, "MsgLifeTime": 600, "MsgBody": text("hi")});
+    let task = stack.ok("all_member_push/im_push", push).await["TaskId"].as_str().unwrap().to_owned();
+    stack.idle().await;
+    let account = stack.account(&task).await;
+    for channel in [Channel::Huawei, Channel::Fcm] {
+        let account = &account[&channel];
+        assert_eq!((account.targeted, account.settled.suppressed, account.pending), (1, 1, 0), "{channel}");
+    }
+    assert_eq!(stack.as_user("anne", Method::GET, "/v1/devices", None).await.1["devices"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ mod shard;
 mod spread;
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use fanfare::domain::Channel;
+use fanfare::domain::{App, Channel};
 use fanfare::queue::{self, Failure, FanOutTask, Queues, Urls, consume};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
 use fanfare::runtime::{Clock, aws, telemetry};
@@ -82,8 +82,9 @@ impl FanOut {
         }
     }
 
-    /// Whether there is a way out of this kind at all.
-    fn serves(&self, channel: Channel) -> bool {
-        self.queues.serves(channel)
+    /// Whether an app's devices can be reached so: there is a queue, and, but for sockets, the vendor's credentials. Without
+    /// them every batch would be tried in vain until it is given up.
+    fn serves(&self, app: &App, channel: Channel) -> bool {
+        self.queues.serves(channel) && (channel == Channel::Ws || app.channels.has(channel))
     }
 }

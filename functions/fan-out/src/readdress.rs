@@ -40,7 +40,7 @@ impl FanOut {
         let contacts = self.contacts.of_members(&push.app, shard, &members).await.map_err(Failure::of)?;
         let address = |at| {
             let utc_offset_minutes = app.quotas.utc_offset_minutes;
-            let serves = |channel| self.serves(channel);
+            let serves = |channel| self.serves(&app, channel);
             let addressing = Addressing { push: &push, utc_offset_minutes, at, serves, before: None };
             addressing.address(&contacts)
         };

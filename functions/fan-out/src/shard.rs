@@ -44,7 +44,7 @@ impl FanOut {
                 push: &push,
                 utc_offset_minutes: app.quotas.utc_offset_minutes,
                 at: before.map_or(now, |cuts| cuts.at),
-                serves: |channel| self.serves(channel),
+                serves: |channel| self.serves(&app, channel),
                 before: before.map(|cuts| &cuts.sockets),
             };
             addressing.address(&contacts)
