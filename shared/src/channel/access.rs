@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -153,6 +154,32 @@ impl AccessTokens {
         let usable = |token: &AccessToken| now < token.fresh_until && !is_same(token, failed);
         let (this, name, failed) = (self.clone(), name.to_owned(), failed.cloned());
         flight.get(usable, || async move { this.shared(&name, failed.as_ref(), grant).await }.boxed()).await
+    }
+
+    /// Sends to so many devices with an access token; once more, with another, if the vendor does not accept the first.
+    /// `send` answers `None` where it does not, else one outcome for each device.
+    pub(super) async fn send_to<F>(
+        &self,
+        name: &str,
+        count: usize,
+        grant: impl Fn() -> BoxFuture<'static, Result<Granted, GrantError>> + Clone + Send + 'static,
+        send: impl Fn(AccessToken) -> F,
+    ) -> Vec<Outcome>
+    where
+        F: Future<Output = Option<Vec<Outcome>>>,
+    {
+        let mut failed = None;
+        loop {
+            let token = match self.get(name, failed.as_ref(), grant.clone()).await {
+                Ok(token) => token,
+                Err(error) => return vec![error.outcome(); count],
+            };
+            match send(token.clone()).await {
+                Some(outcomes) => return outcomes,
+                None if failed.is_none() => failed = Some(token),
+                None => return vec![Outcome::Auth; count],
+            }
+        }
     }
 
     fn flight(&self, name: &str) -> Arc<Grants> {

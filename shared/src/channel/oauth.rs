@@ -47,35 +47,19 @@ impl<'a> ClientCredentials<'a> {
         Self { shared, channel, client, name }
     }
 
-    /// Sends to so many devices with an access token; once more, with another, if the vendor does not accept the first.
-    /// `send` answers `None` where it does not, else one outcome for each device.
+    /// Sends to so many devices with an access token, as [`AccessTokens::send_to`](super::access::AccessTokens::send_to) does.
     pub(super) async fn send_to<F>(&self, count: usize, send: impl Fn(AccessToken) -> F) -> Vec<Outcome>
     where
         F: Future<Output = Option<Vec<Outcome>>>,
     {
-        let mut failed = None;
-        loop {
-            let token = match self.token(failed.as_ref()).await {
-                Ok(token) => token,
-                Err(error) => return vec![error.outcome(); count],
-            };
-            match send(token.clone()).await {
-                Some(outcomes) => return outcomes,
-                None if failed.is_none() => failed = Some(token),
-                None => return vec![Outcome::Auth; count],
-            }
-        }
-    }
-
-    /// A token that is fresh, and not the one that just failed.
-    async fn token(&self, failed: Option<&AccessToken>) -> Result<AccessToken, GrantError> {
         let (shared, channel, token_uri) = (self.shared.clone(), self.channel, self.client.token_uri.to_owned());
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", self.client.id)
             .append_pair("client_secret", self.client.secret.expose_secret())
             .finish();
-        self.shared.tokens.get(&self.name, failed, move || grant(shared, channel, token_uri, form)).await
+        let grant = move || grant(shared.clone(), channel, token_uri.clone(), form.clone());
+        self.shared.tokens.send_to(&self.name, count, grant, send).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! Access tokens: the app's key, signed, for a token of a day. Environments share them.
 
+use std::future::Future;
+
 use base16ct::lower::encode_string;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -46,10 +48,14 @@ impl<'a> Credential<'a> {
         Self { shared, credentials, clock: batch.clock, name }
     }
 
-    /// A token that is fresh, and not the one that just failed.
-    pub(super) async fn token(&self, failed: Option<&AccessToken>) -> Result<AccessToken, GrantError> {
+    /// Sends to so many devices with an access token, as [`AccessTokens::send_to`](crate::channel::access::AccessTokens::send_to) does.
+    pub(super) async fn send_to<F>(&self, count: usize, send: impl Fn(AccessToken) -> F) -> Vec<Outcome>
+    where
+        F: Future<Output = Option<Vec<Outcome>>>,
+    {
         let (shared, credentials, now) = (self.shared.clone(), self.credentials.clone(), self.clock.now());
-        self.shared.tokens.get(&self.name, failed, move || grant(shared, credentials, now)).await
+        let grant = move || grant(shared.clone(), credentials.clone(), now);
+        self.shared.tokens.send_to(&self.name, count, grant, send).await
     }
 }
 

@@ -112,17 +112,16 @@ impl<'a> Job<'a> {
 
     /// Sends to the devices of one request; once more, with another access token, if the first is refused.
     async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
-        let mut failed = None;
-        loop {
-            let token = match self.credential.token(failed.as_ref()).await {
-                Ok(token) => token,
-                Err(error) => return vec![error.outcome(); targets.len()],
-            };
-            match self.try_send(&targets, &token).await {
-                Verdict::Unauthenticated if failed.is_none() => failed = Some(token),
-                verdict => return verdict.outcomes(&targets, self.forget_unsubscribed),
+        let send = |token: AccessToken| {
+            let targets = &targets;
+            async move {
+                match self.try_send(targets, &token).await {
+                    Verdict::Unauthenticated => None,
+                    verdict => Some(verdict.outcomes(targets, self.forget_unsubscribed)),
+                }
             }
-        }
+        };
+        self.credential.send_to(targets.len(), send).await
     }
 
     async fn try_send(&self, targets: &[&Target], token: &AccessToken) -> Verdict {
