@@ -62,7 +62,7 @@ async fn a_death_at_any_step_loses_no_one() {
         assert_eq!(delivered, tokens, "{death}: not everyone was reached");
         let between = (operation, nth, when) == ("PutItem", 2, "before") && function == "deliver-apns";
         assert_eq!(twice > 0, between, "{death}: {twice} were reached twice");
-        let account = stack.account(&task).await[&Channel::Apns];
+        let account = &stack.account(&task).await[&Channel::Apns];
         assert_eq!((account.targeted, account.pending), (tokens.len() as u32, 0), "{death}: {account:?}");
         assert_eq!(account.settled.delivered, tokens.len() as u32, "{death}: {account:?}");
     }

@@ -66,7 +66,7 @@ async fn a_death_at_any_step_loses_no_message_and_no_notification() {
         assert_eq!(delivered, tokens, "{what}: not everyone was reached");
         let is_between = death == ("deliver-apns", "dynamodb", "PutItem", 2, "before");
         assert_eq!(twice > 0, is_between, "{what}: {twice} were reached twice");
-        let account = stack.account(answer["id"].as_str().unwrap()).await[&Channel::Apns];
+        let account = &stack.account(answer["id"].as_str().unwrap()).await[&Channel::Apns];
         let all = tokens.len() as u32;
         assert_eq!(
             (account.targeted, account.settled.delivered, account.pending),
@@ -115,7 +115,7 @@ async fn a_recall_reaches_everyone_whatever_dies_while_it_goes_out() {
             assert_eq!(heard.len(), if is_between { 2 } else { 1 }, "{death:?}: {user} heard {heard:?}");
             task = heard[0]["task_id"].clone();
         }
-        let account = stack.account(task.as_str().unwrap()).await[&Channel::Ws];
+        let account = &stack.account(task.as_str().unwrap()).await[&Channel::Ws];
         assert_eq!((account.targeted, account.settled.delivered, account.pending), (3, 3, 0), "{death:?}: {account:?}");
         for socket in sockets {
             socket.close().await;
@@ -142,7 +142,7 @@ async fn what_is_to_be_tried_again_is_not_once_it_is_withdrawn() {
     good(stack, RECALL, &recall(&sent)).await;
     come_to_rest(stack, "a try that was not enqueued").await;
     // The next try waits for its window, which a clock that jumps would miss again and again.
-    let account = async || stack.account(sent.as_str().unwrap()).await[&Channel::Fcm];
+    let account = async || stack.account(sent.as_str().unwrap()).await[&Channel::Fcm].clone();
     stack.until("the next try is made", async || account().await.pending == 0).await;
 
     assert_eq!((stack.deliveries("fcm").await.len(), stack.delivered("fcm").await.len()), (1, 0));

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use fanfare::domain::{App, AppId, SocketChange, StateChange, Timestamp, UserId};
-use fanfare::queue::{News, WebhookTask, Webhooks, Window};
+use fanfare::domain::{App, AppId, Slot, SocketChange, StateChange, Timestamp, UserId};
+use fanfare::queue::{News, WebhookTask, Webhooks};
 use fanfare::store::{AppStore, PaceStore, Paced, Rest, RestStore};
 use futures::future::join_all;
 use reqwest::Method;
@@ -283,13 +283,14 @@ async fn a_server_that_is_well_again_is_called_at_once() {
     let (rests, pace) = (RestStore::new(client.clone(), &tables.pushes), PaceStore::new(client, &tables.pushes));
     let (app, now) = (AppId::try_from("1400000000").unwrap(), Timestamp::from_secs(stack.now()));
     // A rest that is over, and an hour of turns that were reserved by tasks which then were put back.
-    rests.begin(&app, &Rest::default(), now.plus_secs(-60)).await.unwrap();
+    let failed = ("it failed", None);
+    rests.begin(Some(&app), Paced::Webhook, &Rest::default(), failed, now.plus_secs(-60)).await.unwrap();
     pace.push_back(Some(&app), Paced::Webhook, Duration::from_secs(3_600), now).await.unwrap();
-    let first = WebhookTask { window: Some(Window { start: now, end: now }), ..came(&stack, "1400000000", "anne", 0) };
+    let first = WebhookTask { window: Some(Slot { start: now, end: now }), ..came(&stack, "1400000000", "anne", 0) };
     queue(&stack).await.enqueue(&[first], Duration::ZERO).await.unwrap();
     stack.until("the first is told", async || states(&stack, "webhook").await == ["anne"]).await;
     stack.idle().await;
-    assert_eq!(rests.get(&app).await.unwrap(), Rest::default());
+    assert_eq!(rests.get(Some(&app), Paced::Webhook).await.unwrap(), Rest::default());
     let next = came(&stack, "1400000000", "ben", 0);
     queue(&stack).await.enqueue(&[next], Duration::ZERO).await.unwrap();
     stack.until("the next one is told", async || states(&stack, "webhook").await == ["anne", "ben"]).await;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use fanfare::dialect::tencent::task_id::push_id_of;
 use fanfare::dialect::tencent::usersig;
 use fanfare::domain::{Channel, PushId};
-use fanfare::store::{Account, AccountStore, LedgerStore, PushStore, SnapshotStore};
+use fanfare::store::{Account, AccountStore, LedgerStore, PushStore, RestStore, SnapshotStore};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
@@ -276,7 +276,11 @@ impl Stack {
         let (client, tables) = self.store().await;
         let pushes = PushStore::new(client.clone(), &tables.pushes);
         let ledger = LedgerStore::new(client.clone(), &tables.pushes);
-        let accounts = AccountStore::new(ledger, SnapshotStore::new(client, &tables.pushes));
+        let accounts = AccountStore::new(
+            ledger,
+            SnapshotStore::new(client.clone(), &tables.pushes),
+            RestStore::new(client, &tables.pushes),
+        );
         accounts.of(&pushes.get(push).await.unwrap().unwrap()).await.unwrap()
     }
 

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use fanfare::channel::Target;
-use fanfare::domain::{App, Outcome, Push, Tally, Timestamp, WebhookEvent};
-use fanfare::queue::{DeliverTask, Destination, Failure, FanOutTask};
-use fanfare::store::{BatchKey, Done, Lease};
+use fanfare::channel;
+use fanfare::domain::{App, Push, Slot, Tally, Timestamp, WebhookEvent, limits};
+use fanfare::queue::{DeliverTask, Failure, FanOutTask};
+use fanfare::runtime::telemetry::chain;
+use fanfare::store::{BatchKey, Done, Lease, Rest};
 use tracing::{info, warn};
 
 use crate::Deliver;
-use crate::admit::Admission;
+use crate::admit::{Admission, delay_until};
+use crate::health::{Health, Trouble, health};
 use crate::news::sent;
+use crate::rounds::Sent;
 use crate::settle::settle;
 
 /// What must be left of an invocation for a batch to be begun: its own time at the channel's pace, which is five seconds
@@ -40,43 +43,60 @@ impl Deliver {
         if deadline.millis_since(now) < MARGIN_MILLIS {
             return Err(Failure::Held);
         }
+        let app = self.apps.get(&push.app).await.map_err(Failure::of)?;
+        let (rest, wait) = match &app {
+            Some(app) => self.rest(app, task.channel).await?,
+            None => Default::default(),
+        };
+        // When it could go at the earliest.
+        let soonest = wait.map_or(now, |wait| now.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+        let is_over = !push.is_alive_on(task.channel, soonest);
+        if let Some(wait) = wait.filter(|_| !is_over) {
+            return self.put_back(task, None, wait).await;
+        }
         let targets = task.to.len() as u32;
         let done = match self.ledger.lease(&key, targets, now, deadline).await.map_err(Failure::of)? {
             Lease::Held => return Err(Failure::Held),
             Lease::Done(done) => done,
-            Lease::Granted => match self.send(&push, &task, &key, deadline).await? {
-                Some(done) => done,
-                // It goes later: the queue has it again.
-                None => return Ok(()),
+            Lease::Granted => match app.filter(|_| !is_over) {
+                Some(app) => match self.send(&push, &app, &task, &key, &rest, deadline).await? {
+                    Some(done) => done,
+                    // It goes later: the queue has it again.
+                    None => return Ok(()),
+                },
+                None => {
+                    let mut tally = Tally::default();
+                    *(if is_over { &mut tally.expired } else { &mut tally.failed }) = targets;
+                    let complaint = rest.why.filter(|_| wait.is_some());
+                    self.finish(deadline, &key, targets, Done { tally, complaint, ..Done::default() }).await?
+                }
             },
         };
         self.follow_up(&task, &key, &done).await
     }
 
-    /// Sends a leased batch and writes how it ended. `None` if its time has not come, and it was enqueued anew.
+    /// Sends a leased batch and writes how it ended. `None` if its time has not come, or nothing came of it, and it was
+    /// enqueued anew.
     async fn send(
         &self,
         push: &Push,
+        app: &App,
         task: &DeliverTask,
         key: &BatchKey,
+        rest: &Rest,
         deadline: Timestamp,
     ) -> Result<Option<Done>, Failure> {
         let targets = task.to.len() as u32;
         // Before it takes of the channel's rate, or waits for its turn, and once more when it has: see below.
-        let is_over = !push.is_alive_on(task.channel, self.clock.now());
-        if is_over || self.is_recalled(push, key, deadline).await? {
+        if self.is_recalled(push, key, deadline).await? {
             let tally = Tally { expired: targets, ..Tally::default() };
             return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
         }
-        let Some(app) = self.apps.get(&push.app).await.map_err(Failure::of)? else {
-            let tally = Tally { failed: targets, ..Tally::default() };
-            return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
-        };
-        let rate = match self.admit(&app, task, deadline).await? {
-            Admission::Now { rate } => rate,
+        let units = channel::units(task.channel, task.kinds());
+        let turns = match self.admit(app, task, (task.window, units), rest, deadline).await? {
+            Admission::Now(turns) => turns,
             Admission::Later { window, delay } => {
-                let later = DeliverTask { window: Some(window), ..task.clone() };
-                self.queues.deliver(task.channel, &[(later, delay)]).await.map_err(Failure::of)?;
+                self.put_back(task.clone(), Some(window), delay).await?;
                 self.ledger.release(key, deadline).await.map_err(Failure::of)?;
                 return Ok(None);
             }
@@ -92,8 +112,33 @@ impl Deliver {
             return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
         }
         let sent_at = self.clock.now();
-        let outcomes = self.senders.send(task.channel, &app, push, &to_targets(task), rate).await;
-        let settled = settle(task, push, &outcomes, self.clock.now());
+        let Sent { outcomes, complaint, window } = self.send_at(push, app, task, turns, rest, deadline).await;
+        let now = self.clock.now();
+        self.breaker.record(&app.id, task.channel, &outcomes);
+        let doubted = rest.failures > 0 || self.breaker.is_open(&app.id, task.channel);
+        let health = health(task.channel, &outcomes, doubted);
+        if let Health::Unwell { trouble, in_vain } = health
+            // Since it was held others were taken: then it is not the channel.
+            && (!task.held || rest.failures > 0 || trouble == Trouble::QuotaSpent)
+        {
+            match self.stop(app, task.channel, trouble, rest, complaint.as_deref()).await {
+                Ok(wait) if in_vain && push.is_alive_on(task.channel, now.plus_secs(wait.as_secs().cast_signed())) => {
+                    let held = DeliverTask { held: true, ..task.clone() };
+                    self.put_back(held, None, wait).await?;
+                    self.ledger.release(key, deadline).await.map_err(Failure::of)?;
+                    return Ok(None);
+                }
+                Ok(_) => {}
+                // Nobody is told; the next batch will see the same.
+                Err(error) => {
+                    warn!(app.id = %app.id, channel = %task.channel, error = chain(&error), "A channel could not be stopped")
+                }
+            }
+        }
+        if health == (Health::Well { known: true }) {
+            self.go_on(app, task.channel, rest).await;
+        }
+        let settled = Done { complaint, ..settle(task, push, &outcomes, window, now) };
         // Before the ledger says "done", for a batch that is done never comes again: if this process dies here, the batch
         // is sent again as it would have been anyway, and what came of it is told then. If the queue does not take the
         // news they are lost, because a push that came twice would be worse.
@@ -101,14 +146,24 @@ impl Deliver {
             self.webhooks.tell(&app.id, sent(task, &outcomes, &settled, self.clock.now())).await;
         }
         // What was sent was sent: nothing may come between it and the ledger that could make it be sent again.
-        self.push_back(&app, task, &outcomes).await;
-        self.clean_up(&app, task, &outcomes, sent_at).await;
+        self.slow_down(app, task.channel, &outcomes).await;
+        self.clean_up(app, task, &outcomes, sent_at).await;
         info!(
             push.id = %push.id, app.id = %push.app, channel = %task.channel, attempt = task.attempt,
             delivered = settled.tally.delivered, retrying = settled.retry.len(), devices = targets,
             "Sent a batch of push `{}`", push.id
         );
         self.finish(deadline, key, targets, settled).await.map(Some)
+    }
+
+    /// Puts a batch back into its queue, with what is reserved for it. Its lease is to be given up after.
+    async fn put_back(&self, task: DeliverTask, window: Option<Slot>, delay: Duration) -> Result<(), Failure> {
+        // Whole seconds, and rather late: to come early would be one more way through the queue.
+        let secs = delay.as_secs() + u64::from(window.is_none() && delay.subsec_nanos() > 0);
+        let delay = Duration::from_secs(secs.min(limits::QUEUE_DELAY_SECS.unsigned_abs()));
+        let channel = task.channel;
+        let task = DeliverTask { window: window.or(task.window), ..task };
+        self.queues.deliver(channel, &[(task, delay)]).await.map_err(Failure::of)
     }
 
     /// Whether a push was withdrawn. If that cannot be known now, the lease is given back: the message comes again, and
@@ -143,11 +198,14 @@ impl Deliver {
 
     /// Enqueues what follows from how a batch ended. Harmless a second time: the ledger knows those batches too.
     async fn follow_up(&self, task: &DeliverTask, key: &BatchKey, done: &Done) -> Result<(), Failure> {
-        if !done.retry.is_empty() {
+        if let Some(BatchKey { attempt, .. }) = key.next_attempt().filter(|_| !done.retry.is_empty()) {
             let to = done.retry.iter().filter_map(|place| task.to.get(usize::from(*place)).cloned()).collect();
-            let (attempt, reached) = (key.next_attempt().attempt, done.reached.clone());
-            let child = DeliverTask { attempt, window: None, reached, to, ..task.clone() };
-            let delay = Duration::from_secs(u64::from(done.delay_secs));
+            let (tries, reached) = (task.tries + u8::from(done.is_try), done.reached.clone());
+            let child = DeliverTask { attempt, tries, held: false, window: done.window, reached, to, ..task.clone() };
+            let delay = match done.window {
+                Some(window) => delay_until(window.start, self.clock.now()),
+                None => Duration::from_secs(u64::from(done.delay_secs)),
+            };
             self.queues.deliver(task.channel, &[(child, delay)]).await.map_err(Failure::of)?;
         }
         if !done.readdress.is_empty() {
@@ -162,19 +220,6 @@ impl Deliver {
         }
         Ok(())
     }
-
-    /// A vendor that asked for time gets it from everyone.
-    async fn push_back(&self, app: &App, task: &DeliverTask, outcomes: &[Outcome]) {
-        let asked = outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Throttled(wait) => *wait,
-            _ => None,
-        });
-        let Some(wait) = asked.max() else { return };
-        let (scope, _) = fanfare::channel::rate(app, task.channel);
-        if let Err(error) = self.pace.push_back(scope, task.channel, wait, self.clock.now()).await {
-            warn!(app.id = %app.id, channel = %task.channel, error = %error, "The channel could not be slowed down");
-        }
-    }
 }
 
 fn batch_key(task: &DeliverTask) -> BatchKey {
@@ -185,10 +230,4 @@ fn batch_key(task: &DeliverTask) -> BatchKey {
         slice: task.slice.clone(),
         attempt: task.attempt,
     }
-}
-
-fn to_targets(task: &DeliverTask) -> Vec<Target> {
-    let package = |number: Option<u8>| task.packages.get(usize::from(number?)).cloned();
-    let target = |to: &Destination| Target { token: to.1.clone(), package: package(to.2), wording: to.3 };
-    task.to.iter().map(target).collect()
 }

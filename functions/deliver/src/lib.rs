@@ -3,7 +3,9 @@
 
 mod admit;
 mod batch;
+mod health;
 mod news;
+mod rounds;
 mod settle;
 mod vault;
 
@@ -15,7 +17,9 @@ use fanfare::domain::{Channel, Timestamp};
 use fanfare::queue::{self, DeliverTask, Queues, Urls, Webhooks, consume};
 use fanfare::runtime::config::{Environment, Lookup, Tables, parsed};
 use fanfare::runtime::{Clock, aws, telemetry};
-use fanfare::store::{self, AppStore, ConnectionStore, ContactStore, LedgerStore, PaceStore, PushStore, TokenStore};
+use fanfare::store::{
+    self, AppStore, ConnectionStore, ContactStore, LedgerStore, PaceStore, PushStore, RestStore, TokenStore,
+};
 use lambda_runtime::{LambdaEvent, service_fn};
 
 /// What the function works with. Clones share connections and what is remembered.
@@ -31,6 +35,7 @@ struct Deliver {
     pace: PaceStore,
     pushes: PushStore,
     queues: Queues,
+    rests: RestStore,
     senders: Senders,
     webhooks: Webhooks,
 }
@@ -72,7 +77,8 @@ impl Deliver {
             contacts: ContactStore::new(client.clone(), &tables.audience),
             ledger: LedgerStore::new(client.clone(), &tables.pushes),
             pace: PaceStore::new(client.clone(), &tables.pushes),
-            pushes: PushStore::new(client, &tables.pushes),
+            pushes: PushStore::new(client.clone(), &tables.pushes),
+            rests: RestStore::new(client, &tables.pushes),
             queues: Queues::new(queue::Client::new(&config), urls),
             senders: Senders::new(clock.clone(), sockets, vault)?,
             webhooks: Webhooks::from_lookup(queue::Client::new(&config), lookup)?,

@@ -51,6 +51,8 @@ mod tests {
             channel,
             slice: "0".to_owned(),
             attempt: 0,
+            tries: 0,
+            held: false,
             window: None,
             reached: vec![],
             packages: vec![],

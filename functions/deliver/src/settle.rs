@@ -3,23 +3,38 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fanfare::domain::{App, Channel, ConnectionId, Outcome, Push, Tally, Timestamp, limits};
+use fanfare::domain::{App, Channel, ConnectionId, Outcome, Push, Slot, Tally, Timestamp, limits};
 use fanfare::queue::{self, DeliverTask, Destination};
 use fanfare::store::{Done, StoreError};
 use futures::{StreamExt, stream};
 use tracing::{info, warn};
 
 use crate::Deliver;
+use crate::health::tomorrow;
 
 /// Dead devices that are forgotten side by side.
 const AT_ONCE: usize = 8;
 
-/// How a batch ended, from the outcome of each of its devices.
-pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now: Timestamp) -> Done {
-    let delay_secs = retry_delay(task.attempt, outcomes);
-    let last = task.attempt + 1 >= limits::ATTEMPTS;
+/// How a batch ended, from the outcome of each of its devices. `window` is reserved for those that came too late for their
+/// turns, if it is.
+pub(crate) fn settle(
+    task: &DeliverTask,
+    push: &Push,
+    outcomes: &[Outcome],
+    window: Option<Slot>,
+    now: Timestamp,
+) -> Done {
+    let waits = |outcome: &Outcome| matches!(outcome, Outcome::Unsent | Outcome::DeviceQuotaUntilTomorrow);
+    let is_try = outcomes.iter().any(|outcome| outcome.is_retryable() && !waits(outcome));
+    let tomorrow = tomorrow(now);
+    let parked =
+        outcomes.contains(&Outcome::DeviceQuotaUntilTomorrow).then_some(Slot { start: tomorrow, end: tomorrow });
+    let window = parked.or(window);
+    let delay_secs = if is_try { retry_delay(task.tries, outcomes) } else { 0 };
+    let has_room = task.attempt < u8::MAX;
+    let last = task.tries + 1 >= limits::ATTEMPTS || !has_room;
     let in_time = push.is_alive_on(task.channel, now.plus_secs(i64::from(delay_secs)));
-    let mut done = Done { delay_secs, ..Done::default() };
+    let mut done = Done { delay_secs, is_try, window: window.filter(|_| !is_try), ..Done::default() };
     let Tally { delivered, failed, invalid, suppressed, expired } = &mut done.tally;
     for (place, outcome) in outcomes.iter().enumerate() {
         match outcome {
@@ -27,8 +42,14 @@ pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now:
             Outcome::InvalidToken { .. } => *invalid += 1,
             Outcome::Suspended => *suppressed += 1,
             Outcome::Permanent => *failed += 1,
+            // Not tried, and so not tried too often.
+            Outcome::DeviceQuotaUntilTomorrow if has_room && push.is_alive_on(task.channel, tomorrow) => {
+                done.retry.push(place as u16);
+            }
+            Outcome::DeviceQuotaUntilTomorrow => *expired += 1,
+            Outcome::Unsent if in_time && has_room => done.retry.push(place as u16),
             retryable if retryable.is_retryable() && !last && in_time => done.retry.push(place as u16),
-            _ if !last => *expired += 1,
+            _ if !in_time => *expired += 1,
             _ => *failed += 1,
         }
     }
@@ -43,12 +64,12 @@ pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now:
 }
 
 /// The wait before the next attempt: longer each time, and not shorter than any vendor asked for.
-fn retry_delay(attempt: u8, outcomes: &[Outcome]) -> u32 {
+fn retry_delay(tries: u8, outcomes: &[Outcome]) -> u32 {
     let asked = outcomes.iter().filter_map(|outcome| match outcome {
         Outcome::Throttled(wait) | Outcome::Transient(wait) => *wait,
         _ => None,
     });
-    let own = queue::retry_delay(attempt);
+    let own = queue::retry_delay(tries);
     let longest = Duration::from_secs(limits::QUEUE_DELAY_SECS as u64);
     asked.chain([own]).max().unwrap_or(own).min(longest).as_secs() as u32
 }
@@ -76,7 +97,6 @@ impl Deliver {
     /// Forgets what is dead: connections at once, devices if the verdict on them is to be believed. What cannot be
     /// forgotten now will be found dead by the next push.
     pub(crate) async fn clean_up(&self, app: &App, task: &DeliverTask, outcomes: &[Outcome], sent_at: Timestamp) {
-        self.breaker.record(&app.id, task.channel, outcomes);
         let mut burials = Vec::new();
         for (to, outcome) in task.to.iter().zip(outcomes) {
             let Outcome::InvalidToken { since, .. } = outcome else { continue };
@@ -149,13 +169,15 @@ mod tests {
         }
     }
 
-    fn task(channel: Channel, attempt: u8, lows: &[u16]) -> DeliverTask {
+    fn task(channel: Channel, tries: u8, lows: &[u16]) -> DeliverTask {
         DeliverTask {
             push: PushId::from_u128(1),
             shard: Shard(0),
             channel,
             slice: "0".to_owned(),
-            attempt,
+            attempt: tries,
+            tries,
+            held: false,
             window: None,
             reached: vec![],
             packages: vec![],
@@ -167,7 +189,7 @@ mod tests {
     fn every_device_is_settled_or_tried_again() {
         let outcomes =
             [Outcome::Delivered, DEAD, Outcome::Suspended, Outcome::Permanent, Outcome::Transient(None), Outcome::Auth];
-        let done = settle(&task(Channel::Fcm, 0, &[0, 1, 2, 3, 4, 5]), &push(3_600), &outcomes, NOW);
+        let done = settle(&task(Channel::Fcm, 0, &[0, 1, 2, 3, 4, 5]), &push(3_600), &outcomes, None, NOW);
         assert_eq!(done.tally, Tally { delivered: 1, invalid: 1, suppressed: 1, failed: 1, expired: 0 });
         assert_eq!(done.retry, [4, 5]);
         assert_eq!(done.tally.total() as usize + done.retry.len(), outcomes.len());
@@ -175,11 +197,41 @@ mod tests {
     }
 
     #[test]
+    fn who_was_not_sent_to_goes_again_without_having_been_tried() {
+        let slot = Slot { start: NOW, end: NOW.plus_secs(1) };
+        let last = DeliverTask { attempt: 9, ..task(Channel::Fcm, limits::ATTEMPTS - 1, &[0, 1]) };
+        let done = settle(&last, &push(3_600), &[Outcome::Delivered, Outcome::Unsent], Some(slot), NOW);
+        assert_eq!(
+            (done.retry.as_slice(), done.is_try, done.window, done.delay_secs),
+            (&[1][..], false, Some(slot), 0)
+        );
+        // Beside one that was tried it waits as long as that.
+        let both = task(Channel::Fcm, 1, &[0, 1]);
+        let done = settle(&both, &push(3_600), &[Outcome::Transient(None), Outcome::Unsent], Some(slot), NOW);
+        assert_eq!((done.retry.as_slice(), done.is_try, done.window, done.delay_secs), (&[0, 1][..], true, None, 8));
+        // No ledger has names for more parts of a slice.
+        let end = DeliverTask { attempt: u8::MAX, ..task(Channel::Fcm, 0, &[0, 1]) };
+        let done = settle(&end, &push(3_600), &[Outcome::Unsent, Outcome::Transient(None)], None, NOW);
+        assert_eq!((done.tally.failed, done.retry.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_device_that_has_had_enough_today_waits_for_tomorrow_if_the_push_lives_as_long() {
+        let (outcomes, task) =
+            ([Outcome::Delivered, Outcome::DeviceQuotaUntilTomorrow], task(Channel::Meizu, 0, &[0, 1]));
+        let done = settle(&task, &push(86_400), &outcomes, None, NOW);
+        let tomorrow = tomorrow(NOW);
+        assert_eq!((done.retry.as_slice(), done.window.unwrap().start, done.is_try), (&[1][..], tomorrow, false));
+        let done = settle(&task, &push(600), &outcomes, None, NOW);
+        assert_eq!((done.tally.delivered, done.tally.expired, done.retry.len()), (1, 1, 0));
+    }
+
+    #[test]
     fn the_last_attempt_fails_and_one_past_the_lifetime_expires() {
         let outcomes = [Outcome::Transient(None)];
-        let last = settle(&task(Channel::Fcm, limits::ATTEMPTS - 1, &[0]), &push(3_600), &outcomes, NOW);
+        let last = settle(&task(Channel::Fcm, limits::ATTEMPTS - 1, &[0]), &push(3_600), &outcomes, None, NOW);
         assert_eq!((last.tally.failed, last.retry.len()), (1, 0));
-        let late = settle(&task(Channel::Fcm, 0, &[0]), &push(60), &outcomes, NOW.plus_secs(59));
+        let late = settle(&task(Channel::Fcm, 0, &[0]), &push(60), &outcomes, None, NOW.plus_secs(59));
         assert_eq!((late.tally.expired, late.retry.len()), (1, 0));
     }
 
@@ -195,16 +247,16 @@ mod tests {
     fn a_user_is_offline_once_all_its_connections_are_gone() {
         let task = task(Channel::Ws, 0, &[1, 1, 2, 2, 3]);
         let outcomes = [DEAD, DEAD, DEAD, Outcome::Delivered, DEAD];
-        assert_eq!(settle(&task, &push(60), &outcomes, NOW).readdress, [1, 3]);
+        assert_eq!(settle(&task, &push(60), &outcomes, None, NOW).readdress, [1, 3]);
     }
 
     #[test]
     fn a_user_reached_on_one_connection_is_not_offline_when_the_other_is_found_gone_later() {
         let first = task(Channel::Ws, 0, &[1, 1, 2]);
         let outcomes = [Outcome::Delivered, Outcome::Transient(None), Outcome::Transient(None)];
-        let done = settle(&first, &push(60), &outcomes, NOW);
+        let done = settle(&first, &push(60), &outcomes, None, NOW);
         assert_eq!((done.retry.as_slice(), done.reached.as_slice()), (&[1, 2][..], &[1][..]));
         let second = DeliverTask { reached: done.reached, ..task(Channel::Ws, 1, &[1, 2]) };
-        assert_eq!(settle(&second, &push(60), &[DEAD, DEAD], NOW).readdress, [2]);
+        assert_eq!(settle(&second, &push(60), &[DEAD, DEAD], None, NOW).readdress, [2]);
     }
 }

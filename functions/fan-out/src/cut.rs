@@ -23,11 +23,11 @@ pub(crate) struct Slice {
     pub task: DeliverTask,
 }
 
-/// Cuts what was addressed at a moment. A user's devices on one channel stay together. `per_second` says how many devices
-/// a second a channel takes.
-pub(crate) fn cuts(addressed: &Addressed, at: Timestamp, per_second: impl Fn(Channel) -> u32) -> Cuts {
+/// Cuts what was addressed at a moment. A user's devices on one channel stay together. `within` says how many devices
+/// a channel takes in so many seconds.
+pub(crate) fn cuts(addressed: &Addressed, at: Timestamp, within: impl Fn(Channel, u32) -> u32) -> Cuts {
     let slices = addressed.targets.iter().map(|(channel, targets)| {
-        let most = per_second(*channel).saturating_mul(SECONDS_PER_BATCH);
+        let most = within(*channel, SECONDS_PER_BATCH);
         let mut slices: Vec<(u16, u32)> = Vec::new();
         let mut bytes = 0;
         for user in targets.chunk_by(|a, b| a.low == b.low) {
@@ -84,7 +84,19 @@ pub(crate) fn task(push: &Push, shard: Shard, channel: Channel, slice: String, t
             Destination(target.low, target.token.clone(), package, target.wording)
         })
         .collect();
-    DeliverTask { push: push.id, shard, channel, slice, attempt: 0, window: None, reached: Vec::new(), packages, to }
+    DeliverTask {
+        push: push.id,
+        shard,
+        channel,
+        slice,
+        attempt: 0,
+        tries: 0,
+        held: false,
+        window: None,
+        reached: Vec::new(),
+        packages,
+        to,
+    }
 }
 
 /// Bytes that a target takes in a message: at most `[65535,"…",null,255],`, and its package, were it the only one to name
@@ -117,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_no_longer_than_five_seconds_of_its_channel() {
-        let cuts = cuts(&addressed(100, 2, 160), NOW, |_| 5);
+        let cuts = cuts(&addressed(100, 2, 160), NOW, |_, secs| 5 * secs);
         assert!(cuts.slices[&Channel::Fcm].iter().all(|(_, count)| *count <= 25));
     }
 

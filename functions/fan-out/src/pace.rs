@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use fanfare::channel;
-use fanfare::domain::{App, Channel, Push, Shard, Timestamp, limits};
-use fanfare::queue::{Failure, FanOutTask, Resume, Window};
+use fanfare::domain::{App, Channel, Push, Shard, Slot, Timestamp, limits};
+use fanfare::queue::{Failure, FanOutTask, Resume};
 use tracing::info;
 
 use crate::FanOut;
@@ -71,20 +71,13 @@ impl FanOut {
         Ok(sent)
     }
 
-    pub(crate) async fn reserve(&self, app: &App, channel: Channel, units: u32) -> Result<Window, Failure> {
-        let (scope, rate) = channel::rate(app, channel);
-        let slot = self.pace.reserve(scope, channel, units, rate, self.clock.now()).await.map_err(Failure::of)?;
-        Ok(Window { start: slot.start, end: slot.end })
+    pub(crate) async fn reserve(&self, app: &App, channel: Channel, units: u32) -> Result<Slot, Failure> {
+        let (scope, pace) = channel::pace(app, channel);
+        self.pace.reserve(scope, channel, units, pace, self.clock.now()).await.map_err(Failure::of)
     }
 
     /// Sends slices together, each with its share of the window.
-    async fn send_group(
-        &self,
-        channel: Channel,
-        group: &[Slice],
-        window: Window,
-        all_units: u32,
-    ) -> Result<(), Failure> {
+    async fn send_group(&self, channel: Channel, group: &[Slice], window: Slot, all_units: u32) -> Result<(), Failure> {
         let now = self.clock.now();
         let length = window.end.millis_since(window.start);
         let at = |before: u32| window.start.plus_millis(length * i64::from(before) / i64::from(all_units.max(1)));
@@ -93,7 +86,7 @@ impl FanOut {
         for slice in group {
             let after = before + units(channel, slice);
             let mut task = slice.task.clone();
-            task.window = Some(Window { start: at(before), end: at(after) });
+            task.window = Some(Slot { start: at(before), end: at(after) });
             tasks.push((task, Duration::from_secs(wait(at(before), now).max(0) as u64)));
             before = after;
         }

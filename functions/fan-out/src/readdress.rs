@@ -9,7 +9,7 @@ use crate::FanOut;
 use crate::address::{Addressed, Addressing};
 use crate::cut::{cuts, slices};
 use crate::pace::Overflow;
-use crate::shard::devices_per_second;
+use crate::shard::devices_within;
 
 /// How often in a row a user is addressed again. One who comes and goes faster than that finds the push by itself.
 const DEPTH: usize = 3;
@@ -44,7 +44,7 @@ impl FanOut {
             let addressing = Addressing { push: &push, utc_offset_minutes, at, serves, before: None };
             addressing.address(&contacts)
         };
-        let cut = |addressed: &Addressed, at| cuts(addressed, at, |channel| devices_per_second(&app, channel));
+        let cut = |addressed: &Addressed, at| cuts(addressed, at, |channel, secs| devices_within(&app, channel, secs));
         let mut addressed = address(now);
         let proposed = Readdressed { cuts: cut(&addressed, now) };
         let mut cuts = self.ledger.put_readdressed(&from, proposed, now).await.map_err(Failure::of)?.cuts;

@@ -54,7 +54,7 @@ impl FanOut {
         let cuts = match cut_before {
             Some(cuts) => cuts,
             None => {
-                let proposed = cuts(&addressed, now, |channel| devices_per_second(&app, channel));
+                let proposed = cuts(&addressed, now, |channel, secs| devices_within(&app, channel, secs));
                 let held = self.snapshots.put_cuts(&push, shard, proposed.clone()).await.map_err(Failure::of)?;
                 if held != proposed {
                     addressed = address(Some(&held));
@@ -165,12 +165,16 @@ impl FanOut {
     }
 }
 
-/// How many devices a channel takes in a second, in full requests.
-pub(crate) fn devices_per_second(app: &App, channel: Channel) -> u32 {
-    let (_, units) = channel::rate(app, channel);
-    match channel::traits(channel).rate_unit {
-        RateUnit::Devices => units,
-        RateUnit::Requests => units.saturating_mul(channel::traits(channel).max_batch as u32),
+/// How many devices a channel takes in so many seconds, in full requests; if its rate is to grow after a rest, in the
+/// first ones.
+pub(crate) fn devices_within(app: &App, channel: Channel, secs: u32) -> u32 {
+    let facts = channel::traits(channel);
+    let units = channel::granted(app, channel).saturating_mul(secs);
+    // On its way from nothing to all of it, a rate is half of what it has become.
+    let units = if facts.ramp_secs > secs { (units / (2 * facts.ramp_secs)).saturating_mul(secs) } else { units };
+    match facts.rate_unit {
+        RateUnit::Devices => units.max(1),
+        RateUnit::Requests => units.max(1).saturating_mul(facts.max_batch as u32),
     }
 }
 

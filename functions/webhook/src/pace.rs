@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfare::domain::{App, AppId, Timestamp, Webhook, limits};
-use fanfare::queue::{Failure, Window};
+use fanfare::domain::{App, AppId, Pace, Slot, Timestamp, Webhook, limits};
+use fanfare::queue::Failure;
 use fanfare::store::Paced;
 
 use crate::WebhookFunction;
@@ -33,7 +33,7 @@ pub(crate) enum Admission {
     /// It comes again after a delay, with what is reserved for it.
     Later {
         /// What is reserved for it.
-        window: Window,
+        window: Slot,
         /// How long it waits in the queue.
         delay: Duration,
     },
@@ -41,27 +41,21 @@ pub(crate) enum Admission {
 
 impl WebhookFunction {
     /// Reserves a call at the app's rate, unless one is reserved that was not missed.
-    pub(crate) async fn admit(
-        &self,
-        app: &App,
-        webhook: &Webhook,
-        window: Option<Window>,
-    ) -> Result<Admission, Failure> {
+    pub(crate) async fn admit(&self, app: &App, webhook: &Webhook, window: Option<Slot>) -> Result<Admission, Failure> {
         let now = self.clock.now();
         let rate = self.slowness.rate(&app.id, webhook.rate);
         let window = match window.filter(|window| now.millis_since(window.start) <= LATE_MILLIS) {
             Some(window) => window,
             None => {
-                let reserved = self.pace.reserve(Some(&app.id), Paced::Webhook, 1, rate, now).await;
-                let slot = reserved.map_err(Failure::of)?;
-                Window { start: slot.start, end: slot.end }
+                let reserved = self.pace.reserve(Some(&app.id), Paced::Webhook, 1, Pace::per_second(rate), now).await;
+                reserved.map_err(Failure::of)?
             }
         };
         Ok(admission(window, rate, now))
     }
 }
 
-fn admission(window: Window, rate: u32, now: Timestamp) -> Admission {
+fn admission(window: Slot, rate: u32, now: Timestamp) -> Admission {
     let early = window.start.millis_since(now);
     let here = i64::from(WAITING_AT_ONCE * 1_000 / rate.max(1)).min(EARLY_MILLIS);
     if early > here {
@@ -107,7 +101,7 @@ mod tests {
 
     fn admitted(early: i64, rate: u32) -> (Option<u128>, Option<u64>) {
         let start = NOW.plus_millis(early);
-        match admission(Window { start, end: start.plus_millis(1) }, rate, NOW) {
+        match admission(Slot { start, end: start.plus_millis(1) }, rate, NOW) {
             Admission::After(wait) => (Some(wait.as_millis()), None),
             Admission::Later { window, delay } => {
                 assert_eq!(window.start, start, "what is reserved is kept");

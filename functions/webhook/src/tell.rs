@@ -50,7 +50,7 @@ impl WebhookFunction {
                 return Ok(());
             }
         };
-        let rest = self.rests.get(&app.id).await.map_err(Failure::of)?;
+        let rest = self.rests.get(Some(&app.id), Paced::Webhook).await.map_err(Failure::of)?;
         if let Some(wait) = rest.left(self.clock.now()) {
             return self.put_back(task, wait).await;
         }
@@ -116,7 +116,9 @@ impl WebhookFunction {
 
     /// Whether it began or not changes nothing for this call: the next failure tries again.
     async fn begin_rest(&self, app: &App, rest: &Rest) {
-        if let Err(error) = self.rests.begin(&app.id, rest, self.clock.now()).await {
+        let failed = ("the server fails", None);
+        let begun = self.rests.begin(Some(&app.id), Paced::Webhook, rest, failed, self.clock.now()).await;
+        if let Err(error) = begun {
             warn!(app.id = %app.id, error = chain(&error), "A webhook that fails could not be let alone");
         }
     }
@@ -125,7 +127,7 @@ impl WebhookFunction {
     /// by tasks that were put back: otherwise a server that is well again would wait for their turns to pass.
     async fn end_rest(&self, app: &App, rest: &Rest) {
         let ended = async {
-            if self.rests.end(&app.id, rest).await? {
+            if self.rests.end(Some(&app.id), Paced::Webhook, rest).await? {
                 self.pace.reset(Some(&app.id), Paced::Webhook).await?;
             }
             Ok::<_, StoreError>(())

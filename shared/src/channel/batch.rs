@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::error::Error;
 use std::future::{Future, ready};
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
 use futures::{FutureExt, StreamExt, stream};
 use http::StatusCode;
-use tokio::time::{Duration, Instant, sleep_until};
 use tracing::warn;
 
 use crate::domain::{AppId, Channel, Outcome, Push, PushId, Wording};
@@ -16,39 +15,60 @@ use crate::runtime::Clock;
 
 use super::Target;
 use super::http2::shown;
+use super::rest::{Answer, Client};
+use super::turns::{Missed, Turn, Turns};
 
 /// One push, and those it is for.
-#[derive(Clone, Copy)]
 pub(super) struct Batch<'a> {
-    pub(super) channel: Channel,
     pub(super) push: &'a Push,
     pub(super) targets: &'a [Target],
     pub(super) clock: &'a Clock,
-    /// Requests a second that the batch may start; at least one.
-    pub(super) rate: u32,
+    pub(super) complaint: Complaint,
+    channel: Channel,
+    turns: Turns,
 }
 
 impl<'a> Batch<'a> {
+    pub(super) fn new(channel: Channel, push: &'a Push, targets: &'a [Target], clock: &'a Clock, turns: Turns) -> Self {
+        Self { push, targets, clock, complaint: Complaint::new(channel, push), channel, turns }
+    }
+
+    /// Nothing can be sent.
+    pub(super) fn unsendable(&self, error: &(dyn Error + 'static), outcome: &Outcome) -> Vec<Outcome> {
+        self.complaint.of_ours(error);
+        self.all(outcome)
+    }
+
+    /// Sends one of its requests. Without an answer, the outcome of those whom it was for.
+    pub(super) async fn ask(
+        &self,
+        http: &Client,
+        turn: &Turn,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Answer, Outcome> {
+        let answer = http.send(turn, request).await;
+        answer.map_err(|failure| {
+            self.complaint.of_failure(&failure);
+            failure.outcome()
+        })
+    }
+
     /// The same outcome for every target.
     pub(super) fn all(&self, outcome: &Outcome) -> Vec<Outcome> {
         vec![outcome.clone(); self.targets.len()]
     }
 
-    /// The outcome of `send` for each target, no more than `concurrency` of them under way at a time, and the i-th not
-    /// begun before `i / rate` seconds have passed.
-    ///
-    /// This only keeps those waiting for their time from holding connections. The strict bound is kept by a
-    /// [`Pace`](super::pace::Pace), where a request leaves.
-    pub(super) async fn each<F>(&self, concurrency: usize, send: impl Fn(&'a Target) -> F) -> Vec<Outcome>
+    /// The outcome of `send` for each target, no more than `concurrency` of them under way at a time, and none begun before
+    /// its turn is near.
+    pub(super) async fn each<F>(&self, concurrency: usize, send: impl Fn(&'a Target, Turn) -> F) -> Vec<Outcome>
     where
         F: Future<Output = Outcome>,
     {
-        let (start, rate) = (Instant::now(), self.rate);
         // A target whose outcome should be lost would be tried again.
         let mut outcomes = self.all(&Outcome::Transient(None));
         stream::iter(0..self.targets.len())
-            .then(|i| due(i, start, rate))
-            .map(|i| send(&self.targets[i]).map(move |outcome| (i, outcome)))
+            .then(|i| near(i, self.turns.after(u32::try_from(i).unwrap_or(u32::MAX))))
+            .map(|(i, turn)| send(&self.targets[i], turn).map(move |outcome| (i, outcome)))
             .buffer_unordered(concurrency.max(1))
             .for_each(|(i, outcome)| {
                 outcomes[i] = outcome;
@@ -66,7 +86,7 @@ impl<'a> Batch<'a> {
         most: usize,
         concurrency: usize,
         key: impl Fn(&'a Target) -> K,
-        send: impl Fn(Vec<&'a Target>) -> F,
+        send: impl Fn(Vec<&'a Target>, Turn) -> F,
     ) -> Vec<Outcome>
     where
         K: Ord,
@@ -76,12 +96,15 @@ impl<'a> Batch<'a> {
         for (place, target) in self.targets.iter().enumerate() {
             groups.entry(key(target)).or_default().push(place);
         }
-        let requests = groups.values().flat_map(|places| places.chunks(most.max(1)));
+        let requests = groups.values().flat_map(|places| places.chunks(most.min(self.turns.most()).max(1)));
+        let mut before = 0;
         // Collected first: a stream that maps would ask more of lifetimes than a spawned task can prove.
         let requests: Vec<_> = requests
             .map(|places| {
                 let targets = places.iter().map(|place| &self.targets[*place]).collect();
-                send(targets).map(move |outcomes| (places, outcomes))
+                let turn = self.turns.after(before);
+                before += self.turns.units(places.len());
+                send(targets, turn).map(move |outcomes| (places, outcomes))
             })
             .collect();
         // A target whose outcome should be lost would be tried again.
@@ -129,24 +152,25 @@ impl<T> ByWording<T> {
     }
 }
 
-/// Says in the log what went wrong with a batch: once, not for every target of it.
+/// Says in the log what went wrong with a batch: once, not for every target of it. Remembers the first of it.
 pub(super) struct Complaint {
     channel: Channel,
     app: AppId,
     push: PushId,
     answered: Once,
     failed: Once,
+    first: Mutex<Option<String>>,
 }
 
 impl Complaint {
-    pub(super) fn new(batch: &Batch<'_>) -> Self {
-        Self {
-            channel: batch.channel,
-            app: batch.push.app.clone(),
-            push: batch.push.id,
-            answered: Once::new(),
-            failed: Once::new(),
-        }
+    fn new(channel: Channel, push: &Push) -> Self {
+        let (answered, failed) = (Once::new(), Once::new());
+        Self { channel, app: push.app.clone(), push: push.id, answered, failed, first: Mutex::default() }
+    }
+
+    /// What went wrong first, in a few words without anybody's data.
+    pub(super) fn first(self) -> Option<String> {
+        self.first.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An answer that is not about one device, with the vendor's word for it.
@@ -156,24 +180,45 @@ impl Complaint {
             | Outcome::Auth
             | Outcome::Permanent
             | Outcome::QuotaUntilTomorrow
-            | Outcome::Config => {
+            | Outcome::Config
+            | Outcome::NotEntitled => {
                 let (channel, status, reason) = (self.channel, status.as_u16(), shown(reason));
                 let outcome = outcome.name();
                 self.answered.call_once(|| {
                     warn!(%channel, app.id = %self.app, push.id = %self.push, status, reason, outcome, "`{channel}` refused");
+                    self.remember(format!("{status} {reason}").trim_end().to_owned());
                 });
             }
-            Outcome::Delivered | Outcome::InvalidToken { .. } | Outcome::Suspended | Outcome::Throttled(_) => {}
+            Outcome::Delivered
+            | Outcome::InvalidToken { .. }
+            | Outcome::Suspended
+            | Outcome::Throttled(_)
+            | Outcome::DeviceQuotaUntilTomorrow
+            | Outcome::Unsent => {}
         }
     }
 
     /// No answer.
     pub(super) fn of_failure(&self, error: &(dyn Error + 'static)) {
-        let channel = self.channel;
+        let (channel, cause) = (self.channel, innermost(error));
+        if cause.is::<Missed>() {
+            return;
+        }
         self.failed.call_once(|| {
-            let cause = innermost(error);
             warn!(%channel, app.id = %self.app, push.id = %self.push, %error, %cause, "`{channel}` did not answer");
+            self.remember("no answer".to_owned());
         });
+    }
+
+    /// Nothing to send, or nothing to send it with.
+    fn of_ours(&self, error: &(dyn Error + 'static)) {
+        let channel = self.channel;
+        warn!(%channel, app.id = %self.app, push.id = %self.push, "Nothing sent by `{channel}`: {error}");
+        self.remember(error.to_string());
+    }
+
+    fn remember(&self, what: String) {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
     }
 }
 
@@ -184,14 +229,10 @@ fn innermost<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'stat
     error
 }
 
-/// The number again, when its time has come.
-async fn due(i: usize, start: Instant, rate: u32) -> usize {
-    sleep_until(start + slot(i, rate)).await;
-    i
-}
-
-fn slot(i: usize, rate: u32) -> Duration {
-    Duration::from_nanos((i as u64).saturating_mul(1_000_000_000) / u64::from(rate))
+/// The number again, when its turn is near.
+async fn near(i: usize, turn: Turn) -> (usize, Turn) {
+    turn.near().await;
+    (i, turn)
 }
 
 #[cfg(test)]
@@ -199,18 +240,21 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use tokio::time::{Duration, Instant};
+
     use super::*;
+    use crate::channel::RateUnit;
     use crate::channel::testkit::{a_push, targets};
 
-    fn batch<'a>(push: &'a Push, targets: &'a [Target], clock: &'a Clock, rate: u32) -> Batch<'a> {
-        Batch { channel: Channel::Apns, push, targets, clock, rate }
+    fn batch<'a>(push: &'a Push, targets: &'a [Target], clock: &'a Clock) -> Batch<'a> {
+        Batch::new(Channel::Apns, push, targets, clock, Turns::freely())
     }
 
     #[tokio::test(start_paused = true)]
     async fn outcomes_stand_in_the_order_of_the_targets() {
         let (push, targets, clock) = (a_push(), targets(40), Clock::system());
-        let outcomes = batch(&push, &targets, &clock, 10_000)
-            .each(16, |target| async move {
+        let outcomes = batch(&push, &targets, &clock)
+            .each(16, |target, _| async move {
                 let n: u64 = target.token.expose().parse().unwrap();
                 tokio::time::sleep(Duration::from_millis((n * 37) % 100)).await;
                 Outcome::Throttled(Some(Duration::from_secs(n)))
@@ -221,23 +265,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn sends_are_spaced_by_the_rate_and_bounded_in_number() {
+    async fn sends_leave_at_their_turns_or_not_at_all() {
         let (push, targets, clock) = (a_push(), targets(50), Clock::system());
-        let (begun, now, most) = (Mutex::new(Vec::new()), AtomicUsize::new(0), AtomicUsize::new(0));
-        let start = Instant::now();
-        batch(&push, &targets, &clock, 10)
-            .each(4, |_| async {
-                begun.lock().unwrap().push(start.elapsed());
-                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(350)).await;
-                now.fetch_sub(1, Ordering::SeqCst);
-                Outcome::Delivered
-            })
-            .await;
-        for (i, at) in begun.into_inner().unwrap().into_iter().enumerate() {
-            assert!(at >= Duration::from_millis(100 * i as u64), "{i}: {at:?}");
+        // Ten a second that take 350 ms each: four at a time keep up, two do not.
+        for (concurrency, all_leave) in [(4, true), (2, false)] {
+            let (now, most, start) = (AtomicUsize::new(0), AtomicUsize::new(0), Instant::now());
+            let turns = Turns::new(start, Duration::from_secs(5), 50, RateUnit::Requests, 1);
+            let (now, most) = (&now, &most);
+            let outcomes = Batch::new(Channel::Apns, &push, &targets, &clock, turns)
+                .each(concurrency, |target, turn| async move {
+                    let place: u32 = target.token.expose().parse().unwrap();
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    let outcome = match turn.take().await {
+                        Ok(()) => {
+                            let late = start.elapsed() - Duration::from_millis(100) * place;
+                            assert!(late < Duration::from_millis(30), "{place}: {late:?}");
+                            tokio::time::sleep(Duration::from_millis(350)).await;
+                            Outcome::Delivered
+                        }
+                        Err(Missed) => Outcome::Unsent,
+                    };
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    outcome
+                })
+                .await;
+            let left = outcomes.iter().filter(|outcome| **outcome == Outcome::Delivered).count();
+            assert_eq!((left == 50, most.load(Ordering::SeqCst)), (all_leave, concurrency));
+            assert!(left > 20, "{left}: those who are on time go");
         }
-        assert_eq!(most.into_inner(), 4);
     }
 
     #[tokio::test(start_paused = true)]
@@ -245,12 +300,12 @@ mod tests {
         let (push, mut targets, clock) = (a_push(), targets(25), Clock::system());
         targets.iter_mut().enumerate().for_each(|(n, target)| target.wording = Wording(n as u8 % 2));
         let asked = Mutex::new(Vec::new());
-        let outcomes = batch(&push, &targets, &clock, 1)
+        let outcomes = batch(&push, &targets, &clock)
             .each_request(
                 5,
                 2,
                 |target| target.wording,
-                |request| {
+                |request, _| {
                     asked.lock().unwrap().push((request.len(), request[0].wording));
                     async move {
                         assert!(request.iter().all(|target| target.wording == request[0].wording));
@@ -274,7 +329,7 @@ mod tests {
         let (push, clock, made) = (a_push(), Clock::system(), AtomicUsize::new(0));
         let mut targets = targets(30);
         targets.iter_mut().enumerate().for_each(|(n, target)| target.wording = Wording(n as u8 % 3 * 2));
-        let worded = batch(&push, &targets, &clock, 1).by_wording(|wording| {
+        let worded = batch(&push, &targets, &clock).by_wording(|wording| {
             made.fetch_add(1, Ordering::SeqCst);
             Ok::<_, ()>(wording.0)
         });
@@ -282,9 +337,7 @@ mod tests {
         assert!(targets.iter().all(|target| worded.of(target) == Some(&target.wording.0)));
         assert_eq!(made.into_inner(), 3);
         assert!(
-            batch(&push, &targets, &clock, 1)
-                .by_wording(|wording| if wording.0 == 4 { Err(4) } else { Ok(()) })
-                .is_err()
+            batch(&push, &targets, &clock).by_wording(|wording| if wording.0 == 4 { Err(4) } else { Ok(()) }).is_err()
         );
     }
 
@@ -292,8 +345,8 @@ mod tests {
     fn no_time_is_left_after_the_deadline_and_none_is_named_for_now_or_never() {
         let (mut push, clock) = (a_push(), Clock::system());
         push.accepted_at = clock.now().plus_secs(-1_000_000);
-        assert_eq!(batch(&push, &[], &clock, 1).remaining_secs(), Some(0));
+        assert_eq!(batch(&push, &[], &clock).remaining_secs(), Some(0));
         push.lifetime_secs = 0;
-        assert_eq!(batch(&push, &[], &clock, 1).remaining_secs(), None);
+        assert_eq!(batch(&push, &[], &clock).remaining_secs(), None);
     }
 }

@@ -28,10 +28,11 @@ const BARREN: usize = 5;
 /// - when at least 5 invalid verdicts came in a row of batches (as [`record`](Self::record) was given them) with no
 ///   good one: the next batch with a good one ends this.
 ///
-/// While it is **closed**, an undoubted verdict is believed, and a doubtful one if the window holds at least one good
-/// verdict and no fewer good than invalid ones.
+/// While it is **closed**, a verdict is believed if the batch it came with had a good one, too, and a doubtful one only if
+/// the window also holds no fewer good than invalid ones.
 ///
-/// So the single user of an app can be forgotten when Apple says 410, but never for `BadDeviceToken`.
+/// So a vendor that has gone wrong deletes nothing from its first answer on. The price is that a dead token which is always
+/// sent to alone is kept until a push goes to others beside it: a request a push.
 #[derive(Debug, Default)]
 pub struct Breaker {
     windows: Mutex<HashMap<(AppId, Channel), Window>>,
@@ -55,8 +56,8 @@ impl Breaker {
         let Outcome::InvalidToken { doubtful, .. } = outcome else { return false };
         let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         match windows.get(&(app.clone(), channel)) {
-            Some(window) => !window.is_open() && (!doubtful || window.vouches()),
-            None => !doubtful,
+            Some(window) => window.barren == 0 && !window.is_open() && (!doubtful || window.vouches()),
+            None => false,
         }
     }
 
@@ -114,7 +115,10 @@ fn is_good(outcome: &Outcome) -> Option<bool> {
         | Outcome::Auth
         | Outcome::Permanent
         | Outcome::QuotaUntilTomorrow
-        | Outcome::Config => None,
+        | Outcome::DeviceQuotaUntilTomorrow
+        | Outcome::Config
+        | Outcome::NotEntitled
+        | Outcome::Unsent => None,
     }
 }
 
@@ -164,10 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn a_small_app_can_lose_devices_one_by_one() {
-        assert!(believes(&after(&[(0, 1)], &GONE), &GONE));
-        assert!(believes(&after(&[(0, 4)], &GONE), &GONE));
+    fn a_verdict_that_comes_alone_is_not_believed() {
+        for batches in [&[(0, 1)][..], &[(0, 4)], &[(400, 0), (0, 1)], &[(1, 3), (0, 1)]] {
+            assert!(!believes(&after(batches, &GONE), &GONE), "{batches:?}");
+        }
+        assert!(believes(&after(&[(0, 1), (1, 1)], &GONE), &GONE));
         assert!(believes(&after(&[(1, 30)], &GONE), &GONE));
+        assert!(!believes(&Breaker::new(), &GONE));
     }
 
     #[test]
@@ -198,16 +205,20 @@ mod tests {
     #[test]
     fn apps_and_channels_do_not_answer_for_each_other() {
         let breaker = after(&[(0, 50)], &GONE);
+        let (fine, other) = ([Outcome::Delivered, GONE], AppId::try_from("other").unwrap());
+        breaker.record(&app(), Channel::Fcm, &fine);
+        breaker.record(&other, Channel::Apns, &fine);
         assert!(breaker.believes(&app(), Channel::Fcm, &GONE));
-        assert!(breaker.believes(&AppId::try_from("other").unwrap(), Channel::Apns, &GONE));
+        assert!(breaker.believes(&other, Channel::Apns, &GONE));
+        assert!(!breaker.believes(&app(), Channel::Apns, &GONE));
     }
 
     #[test]
     fn outcomes_that_say_nothing_of_the_token_are_not_counted() {
-        let breaker = after(&[(0, 4)], &GONE);
+        let breaker = after(&[(4, 4)], &GONE);
         let silent = [Outcome::Transient(None), Outcome::Throttled(None), Outcome::Config, Outcome::Auth];
         breaker.record(&app(), Channel::Apns, &silent);
-        assert!(believes(&breaker, &GONE));
+        assert!(believes(&breaker, &GONE), "and do not speak against a verdict before them");
         for outcome in silent.iter().chain([&Outcome::Delivered]) {
             assert!(!believes(&breaker, outcome));
         }

@@ -20,6 +20,10 @@ pub struct ChannelFacts {
     pub rate_unit: RateUnit,
     /// Units a second, over all workers, for an app of which nothing else is known.
     pub default_rate: u32,
+    /// For how long the rate is to grow after a rest, in seconds, before all of it is used.
+    pub ramp_secs: u32,
+    /// Whether "too fast" is said to the app, and not to one device or one of several push services.
+    pub throttles_the_app: bool,
 }
 
 /// The facts of a channel: the vendors' smallest published grants, or cautious figures where there are none.
@@ -48,5 +52,8 @@ pub const fn traits(channel: Channel) -> ChannelFacts {
         // Push services publish none.
         Channel::Webpush => (1, Requests, 1_000),
     };
-    ChannelFacts { max_batch, rate_unit, default_rate }
+    // Google asks senders to grow from nothing to their maximum over at least a minute ("Best practices for scaling").
+    let ramp_secs = if matches!(channel, Channel::Fcm) { 60 } else { 0 };
+    let throttles_the_app = !matches!(channel, Channel::Ws | Channel::Apns | Channel::Webpush);
+    ChannelFacts { max_batch, rate_unit, default_rate, ramp_secs, throttles_the_app }
 }

@@ -26,12 +26,12 @@ mod huawei;
 mod meizu;
 mod oauth;
 mod oppo;
-mod pace;
 mod rate;
 mod rest;
 mod shorten;
 #[cfg(test)]
 mod testkit;
+mod turns;
 mod vivo;
 mod webpush;
 mod words;
@@ -52,8 +52,9 @@ pub use access::{Kept, Vault, VaultError};
 use batch::Batch;
 pub use breaker::Breaker;
 pub use facts::{ChannelFacts, RateUnit, traits};
-pub use rate::{rate, requests, units};
+pub use rate::{granted, largest_request, pace, units};
 pub use rest::RestError;
+pub use turns::Turns;
 
 /// Why the senders could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,20 @@ pub enum Error {
     /// Without an HTTP client most vendors cannot.
     #[error("there is no HTTP client")]
     Rest(#[from] RestError),
+}
+
+/// An app's channel is set up nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("the app has no credentials for it")]
+struct NoCredentials;
+
+/// What came of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// One for each target, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// What went wrong first that was not about one device, if anything did: the vendor's status and word for it.
+    pub complaint: Option<String>,
 }
 
 /// One device to send to.
@@ -146,20 +161,20 @@ impl Senders {
 
     /// Sends a push to a batch of targets: exactly one outcome for each, in their order.
     ///
-    /// No more than `rate` requests are started in any second, those for second tries included. A channel that has no
-    /// sender, or for which the app has no credential, is [`Outcome::Config`] for all. Once the push is past its
-    /// deadline nothing more of it leaves, and the rest is [`Outcome::Transient`]: the caller, who knows the deadline
-    /// too, counts it as expired.
+    /// Every request leaves at its turn; one that would leave later, second tries included, is not sent, and its targets
+    /// are [`Outcome::Unsent`]. A channel that has no sender, or for which the app has no credential, is
+    /// [`Outcome::Config`] for all. Once the push is past its deadline nothing more of it leaves, and the rest is
+    /// [`Outcome::Transient`]: the caller, who knows the deadline too, counts it as expired.
     pub fn send<'a>(
         &'a self,
         channel: Channel,
         app: &'a App,
         push: &'a Push,
         targets: &'a [Target],
-        rate: u32,
-    ) -> BoxFuture<'a, Vec<Outcome>> {
+        turns: Turns,
+    ) -> BoxFuture<'a, Sent> {
         // Boxed where its lifetimes are known: a caller that spawns could not prove it `Send` otherwise.
-        let batch = Batch { channel, push, targets, clock: &self.inner.clock, rate: rate.max(1) };
+        let batch = Batch::new(channel, push, targets, &self.inner.clock, turns);
         async move {
             let (inner, vendors) = (&self.inner, &app.channels);
             let outcomes = match channel {
@@ -208,7 +223,8 @@ impl Senders {
                     None => None,
                 },
             };
-            outcomes.unwrap_or_else(|| batch.all(&Outcome::Config))
+            let outcomes = outcomes.unwrap_or_else(|| batch.unsendable(&NoCredentials, &Outcome::Config));
+            Sent { outcomes, complaint: batch.complaint.first() }
         }
         .boxed()
     }
@@ -233,7 +249,7 @@ mod tests {
     async fn a_channel_without_sender_or_credential_is_for_a_person_to_mend() {
         let (push, targets) = (a_live_push(&Clock::system()), targets(3));
         for &channel in Channel::ALL {
-            let outcomes = senders().send(channel, &an_app(), &push, &targets, 0).await;
+            let outcomes = senders().send(channel, &an_app(), &push, &targets, Turns::freely()).await.outcomes;
             assert_eq!(outcomes, vec![Outcome::Config; 3], "{channel}");
         }
     }
@@ -242,14 +258,20 @@ mod tests {
     async fn nobody_to_send_to_is_no_outcome() {
         let mut app = an_app();
         app.channels.apns = Some(apns_credentials("https://localhost:1"));
-        assert!(senders().send(Channel::Apns, &app, &a_live_push(&Clock::system()), &[], 10).await.is_empty());
+        assert!(
+            senders()
+                .send(Channel::Apns, &app, &a_live_push(&Clock::system()), &[], Turns::freely())
+                .await
+                .outcomes
+                .is_empty()
+        );
     }
 
     #[test]
     fn sending_can_be_spawned() {
         fn is_send(_: &impl Send) {}
         let (senders, app, push) = (senders(), an_app(), a_live_push(&Clock::system()));
-        is_send(&senders.send(Channel::Fcm, &app, &push, &[], 1));
+        is_send(&senders.send(Channel::Fcm, &app, &push, &[], Turns::freely()));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use tracing::warn;
 
 use super::Shared;
 use super::access::{AccessToken, GrantError, Granted, name};
-use super::pace::Pace;
 use super::rest::NoAnswer;
+use super::turns::Turn;
 use crate::domain::{AppId, Channel, Outcome};
 
 /// What an app proves itself with.
@@ -72,11 +72,11 @@ fn grant(
     async move {
         let request = shared.http.post(&token_uri, "application/x-www-form-urlencoded", form);
         // One request an hour: the batch's rate is for messages.
-        let answer = shared.http.send(&Pace::new(1), request).await.map_err(|error| {
+        let answer = shared.http.send(&Turn::free(), request).await.map_err(|error| {
             warn!(%channel, %error, "No access token was granted");
             match error {
                 NoAnswer::Unmade => GrantError::Rejected,
-                NoAnswer::Silent(_) | NoAnswer::TooLong => GrantError::Unavailable(None),
+                NoAnswer::Missed(_) | NoAnswer::Silent(_) | NoAnswer::TooLong => GrantError::Unavailable(None),
             }
         })?;
         match (answer.status, serde_json::from_slice(&answer.body)) {

@@ -2,18 +2,48 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{App, AppId, Channel};
+use crate::domain::{App, AppId, Channel, Pace};
 
 use super::{RateUnit, traits};
 
-/// Whose the rate of a channel is (`None`: all apps share it), and how many units a second it allows.
-pub fn rate(app: &App, channel: Channel) -> (Option<&AppId>, u32) {
+/// A pace is slower than the rate by so much of each second: the time by which a request may be late for its turn, here and
+/// on its way to the vendor, without there being a second that has more than the rate.
+pub(super) const SPARE_MILLIS: u32 = 50;
+
+/// Where devices are counted, a request goes with all of its devices at once. It names no more than this part of what a
+/// second may have, which is what a second can have too many, and is left free.
+const LARGEST_PART: u32 = 32;
+
+/// How many units a second the vendor allows the app.
+pub fn granted(app: &App, channel: Channel) -> u32 {
+    app.channels.rate(channel).unwrap_or(traits(channel).default_rate).max(1)
+}
+
+/// Whose the pace of a channel is (`None`: all apps share it), and what it is, such that no second of it has more than is
+/// [`granted`].
+pub fn pace(app: &App, channel: Channel) -> (Option<&AppId>, Pace) {
     let scope = match channel {
         // The rate of `@connections` is the AWS account's.
         Channel::Ws => None,
         _ => Some(&app.id),
     };
-    (scope, app.channels.rate(channel).unwrap_or(traits(channel).default_rate).max(1))
+    let (facts, granted) = (traits(channel), granted(app, channel));
+    let most = match facts.rate_unit {
+        RateUnit::Requests => 0,
+        // With requests of one device each, they are as even as where requests are counted.
+        RateUnit::Devices if granted < 2 * LARGEST_PART => 0,
+        RateUnit::Devices => granted / LARGEST_PART,
+    };
+    (scope, Pace { units: granted - most, millis: 1_000 + SPARE_MILLIS, ramp_secs: facts.ramp_secs })
+}
+
+/// How many devices a request may name at the app's rate, and at most.
+pub fn largest_request(app: &App, channel: Channel) -> usize {
+    let facts = traits(channel);
+    match facts.rate_unit {
+        RateUnit::Requests => facts.max_batch,
+        RateUnit::Devices => facts.max_batch.min((granted(app, channel) / LARGEST_PART).max(1) as usize),
+    }
 }
 
 /// What a batch takes of a channel's rate, as its vendor counts. Of each device it is given what those of one request must
@@ -27,7 +57,7 @@ pub fn units<K: Ord>(channel: Channel, devices: impl IntoIterator<Item = K>) -> 
 }
 
 /// How many requests a batch is, of devices given in the same way.
-pub fn requests<K: Ord>(channel: Channel, devices: impl IntoIterator<Item = K>) -> usize {
+fn requests<K: Ord>(channel: Channel, devices: impl IntoIterator<Item = K>) -> usize {
     let mut groups: BTreeMap<K, usize> = BTreeMap::new();
     for device in devices {
         *groups.entry(device).or_default() += 1;
@@ -37,6 +67,8 @@ pub fn requests<K: Ord>(channel: Channel, devices: impl IntoIterator<Item = K>) 
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -52,9 +84,36 @@ mod tests {
     fn devices_that_need_requests_of_their_own_count_as_such() {
         let languages = (0..450).map(|n| n % 20);
         assert_eq!(units(Channel::Xiaomi, languages.clone()), 20);
-        assert_eq!(units(Channel::Huawei, languages.clone()), 450);
-        assert_eq!(requests(Channel::Huawei, languages), 20);
+        assert_eq!(units(Channel::Huawei, languages), 450);
         // Two of 150 take two hundreds each.
         assert_eq!(units(Channel::Meizu, (0..300).map(|n| n % 2)), 4);
+    }
+
+    fn an_app(rate: u32) -> App {
+        let huawei = json!({"app_id": "1", "client_secret": "s", "rate": rate});
+        let xiaomi = json!({"app_secret": "s", "package": "p", "rate": rate});
+        serde_json::from_value(json!({"id": "app", "channels": {"huawei": huawei, "xiaomi": xiaomi}})).unwrap()
+    }
+
+    /// Requests that leave as early and as late as they may, and are late on their way by the rest of what is spare.
+    #[test]
+    fn no_second_has_more_than_the_rate_and_nine_tenths_of_it_are_used() {
+        for channel in [Channel::Huawei, Channel::Xiaomi] {
+            for rate in [1, 2, 7, 31, 32, 63, 64, 100, 999, 3_000, 6_000] {
+                let app = an_app(rate);
+                let (_, pace) = pace(&app, channel);
+                let largest = match traits(channel).rate_unit {
+                    RateUnit::Devices => largest_request(&app, channel) as u32,
+                    RateUnit::Requests => 1,
+                };
+                // The most that fits into a second and what is late: whole requests but for the first, which is there
+                // already when the second begins.
+                let time = f64::from(1_000 + SPARE_MILLIS) / f64::from(pace.millis) * f64::from(pace.units);
+                let before = (time / f64::from(largest)).ceil() * f64::from(largest);
+                assert!(before <= f64::from(rate.max(largest)), "{channel} at {rate}: {before}");
+                let used = f64::from(pace.units) * 1_000.0 / f64::from(pace.millis);
+                assert!(used >= 0.9 * f64::from(rate), "{channel} at {rate}: {used}");
+            }
+        }
     }
 }

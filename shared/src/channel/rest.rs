@@ -9,7 +9,7 @@ use reqwest::{Body, Method, RequestBuilder};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::http2::retry_after;
-use super::pace::Pace;
+use super::turns::{Missed, Turn};
 use crate::domain::Outcome;
 use crate::runtime::{Clock, tls};
 
@@ -36,6 +36,9 @@ pub enum RestError {
 /// Why there is no answer. It may have been processed all the same.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum NoAnswer {
+    /// It was not sent.
+    #[error("it was not sent")]
+    Missed(#[from] Missed),
     /// The request cannot be made: its address is none.
     #[error("the request cannot be made")]
     Unmade,
@@ -51,6 +54,7 @@ impl NoAnswer {
     /// What it means for those whom the request was for.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
+            Self::Missed(_) => Outcome::Unsent,
             Self::Unmade => Outcome::Config,
             Self::Silent(_) | Self::TooLong => Outcome::Transient(None),
         }
@@ -98,9 +102,9 @@ impl Client {
     }
 
     /// Waits for a turn, and sends.
-    pub(super) async fn send(&self, pace: &Pace, request: RequestBuilder) -> Result<Answer, NoAnswer> {
+    pub(super) async fn send(&self, turn: &Turn, request: RequestBuilder) -> Result<Answer, NoAnswer> {
         let request = request.build().map_err(|_| NoAnswer::Unmade)?;
-        pace.turn().await;
+        turn.take().await?;
         let silent = |error: reqwest::Error| match error.is_builder() {
             // An address that is not https.
             true => NoAnswer::Unmade,

@@ -32,15 +32,28 @@ pub enum Outcome {
     Permanent,
     /// The vendor takes no more from this app today.
     QuotaUntilTomorrow,
+    /// The vendor takes no more for this device today.
+    DeviceQuotaUntilTomorrow,
     /// The credential or the package is wrong: a person must mend it, and no token is to blame.
     Config,
+    /// The same of this device alone: the vendor lets the app send to others.
+    NotEntitled,
+    /// It was not sent: its turn was over before it could be.
+    Unsent,
 }
 
 impl Outcome {
     /// Whether another try can help.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Throttled(_) | Self::Transient(_) | Self::Auth | Self::QuotaUntilTomorrow | Self::Config => true,
+            Self::Throttled(_)
+            | Self::Transient(_)
+            | Self::Auth
+            | Self::QuotaUntilTomorrow
+            | Self::DeviceQuotaUntilTomorrow
+            | Self::Config
+            | Self::NotEntitled
+            | Self::Unsent => true,
             Self::Delivered | Self::InvalidToken { .. } | Self::Suspended | Self::Permanent => false,
         }
     }
@@ -52,11 +65,11 @@ impl Outcome {
             Self::InvalidToken { .. } => OutcomeClass::InvalidToken,
             Self::Suspended => OutcomeClass::Suspended,
             Self::Throttled(_) => OutcomeClass::Throttled,
-            Self::Transient(_) => OutcomeClass::Transient,
+            Self::Transient(_) | Self::Unsent => OutcomeClass::Transient,
             Self::Auth => OutcomeClass::Auth,
             Self::Permanent => OutcomeClass::Permanent,
-            Self::QuotaUntilTomorrow => OutcomeClass::QuotaUntilTomorrow,
-            Self::Config => OutcomeClass::Config,
+            Self::QuotaUntilTomorrow | Self::DeviceQuotaUntilTomorrow => OutcomeClass::QuotaUntilTomorrow,
+            Self::Config | Self::NotEntitled => OutcomeClass::Config,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    AppId, Channel, DeviceToken, OutcomeClass, PushId, Shard, StateChange, Timestamp, UserId, Wording,
+    AppId, Channel, DeviceToken, OutcomeClass, PushId, Shard, Slot, StateChange, Timestamp, UserId, Wording,
 };
 
 /// Work of `fan-out`.
@@ -53,18 +53,9 @@ pub struct Resume {
     /// Its first slice that is not sent.
     pub slice: usize,
     /// What is reserved for the slices from there on.
-    pub window: Window,
+    pub window: Slot,
     /// For how many slices it is reserved.
     pub slices: usize,
-}
-
-/// A stretch of time reserved on a channel, in which a batch's requests go evenly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
-    /// When the first may go.
-    pub start: Timestamp,
-    /// When the first of the next batch may go.
-    pub end: Timestamp,
 }
 
 /// Work of `deliver`: one batch.
@@ -79,11 +70,17 @@ pub struct DeliverTask {
     pub channel: Channel,
     /// Which part of the shard.
     pub slice: String,
-    /// Which try it is, from 0.
+    /// Which part of the slice: its n-th rest that was still to be sent, from 0.
     pub attempt: u8,
-    /// When it may go; `None` if that is still to be reserved.
+    /// How often its devices were tried in vain.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tries: u8,
+    /// Whether it was sent before, and the vendor took none of it because something is wrong with the whole channel.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub held: bool,
+    /// When it may go; `None` if that is still to be reserved. One without length says from when on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<Window>,
+    pub window: Option<Slot>,
     /// Places of users who have it on another connection already, from an attempt before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reached: Vec<u16>,
@@ -99,6 +96,16 @@ impl DeliverTask {
     pub fn kinds(&self) -> impl Iterator<Item = (Option<u8>, Wording)> {
         self.to.iter().map(|Destination(_, _, package, wording)| (*package, *wording))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(tries: &u8) -> bool {
+    *tries == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(held: &bool) -> bool {
+    !*held
 }
 
 /// One device or connection: the user's place in the shard, the token, which of the packages, and in which of the
@@ -119,7 +126,7 @@ pub struct WebhookTask {
     pub attempt: u8,
     /// When it may go; `None` if that is still to be reserved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<Window>,
+    pub window: Option<Slot>,
 }
 
 /// What an app's own server hears of.
@@ -175,7 +182,7 @@ mod tests {
         let spread = FanOutTask::Spread { push };
         assert_eq!(serde_json::to_string(&spread).unwrap(), r#"{"task":"spread.v1","push":"0000000000000000000010"}"#);
 
-        let window = Window { start: Timestamp::from_millis(1), end: Timestamp::from_millis(2) };
+        let window = Slot { start: Timestamp::from_millis(1), end: Timestamp::from_millis(2) };
         let resume = Some(Resume { channel: Channel::Apns, slice: 3, window, slices: 10 });
         let shard = FanOutTask::Shard { push, shard: Shard(1), resume };
         assert_eq!(
@@ -189,6 +196,8 @@ mod tests {
             channel: Channel::Fcm,
             slice: "7".to_owned(),
             attempt: 0,
+            tries: 0,
+            held: false,
             window: Some(window),
             reached: vec![],
             packages: vec!["com.example".to_owned()],
@@ -203,6 +212,11 @@ mod tests {
             r#"{"task":"deliver.v1","push":"0000000000000000000010","shard":1,"channel":"fcm","slice":"7","attempt":0,"window":{"start":1,"end":2},"packages":["com.example"],"to":[[9,"t",0,2],[10,"u",null,0]]}"#
         );
         assert_eq!(serde_json::from_str::<DeliverTask>(&text).unwrap(), deliver);
+        let text = serde_json::to_string(&DeliverTask { tries: 2, held: true, to: vec![], ..deliver }).unwrap();
+        assert_eq!(
+            text,
+            r#"{"task":"deliver.v1","push":"0000000000000000000010","shard":1,"channel":"fcm","slice":"7","attempt":0,"tries":2,"held":true,"window":{"start":1,"end":2},"packages":["com.example"],"to":[]}"#
+        );
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! The account of a push: how many devices it was for, and what came of each, by channel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Channel, Push, Tally};
+use crate::domain::{AppId, Channel, Push, Tally, Timestamp};
 
-use super::{BatchKey, Cuts, LedgerStore, Readdressed, Record, SnapshotStore, StoreError};
+use super::{BatchKey, Cuts, LedgerStore, Readdressed, Record, RestStore, SnapshotStore, StoreError};
+
+/// Complaints of a channel that an account repeats at most: they are few different ones, or of little use.
+const COMPLAINTS: usize = 10;
 
 /// What came of a push on one channel, so far. `targeted = settled.total() + pending`, at every moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Account {
     /// Devices and connections it was addressed to.
     pub targeted: u32,
@@ -15,22 +18,38 @@ pub struct Account {
     pub settled: Tally,
     /// The others.
     pub pending: u32,
+    /// What went wrong with batches of it that was not about one device: each once, and the first few of them.
+    pub complaints: BTreeSet<String>,
+    /// Set while the app sends nothing on this channel.
+    pub stopped: Option<Stopped>,
+}
+
+/// A channel of an app that is stopped: what is pending waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// Why, in a few words.
+    pub why: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is tried again.
+    pub until: Timestamp,
 }
 
 /// Adds up the ledger.
 #[derive(Clone)]
 pub struct AccountStore {
     ledger: LedgerStore,
+    rests: RestStore,
     snapshots: SnapshotStore,
 }
 
 impl AccountStore {
-    /// Over the ledger and the cuts.
-    pub fn new(ledger: LedgerStore, snapshots: SnapshotStore) -> Self {
-        Self { ledger, snapshots }
+    /// Over the ledger, the cuts and the rests of channels.
+    pub fn new(ledger: LedgerStore, snapshots: SnapshotStore, rests: RestStore) -> Self {
+        Self { ledger, rests, snapshots }
     }
 
-    /// The account of a push, by channel. Two Queries and a read a shard.
+    /// The account of a push, by channel. Two Queries and a read a shard, and a read a channel.
     pub async fn of(&self, push: &Push) -> Result<BTreeMap<Channel, Account>, StoreError> {
         let mut accounts = BTreeMap::new();
         for shard in push.shards() {
@@ -46,7 +65,18 @@ impl AccountStore {
                 attempt: 0,
             });
         }
+        for (channel, account) in &mut accounts {
+            account.stopped = self.stopped(&push.app, *channel).await?;
+        }
         Ok(accounts)
+    }
+
+    async fn stopped(&self, app: &AppId, channel: Channel) -> Result<Option<Stopped>, StoreError> {
+        let rest = self.rests.get(Some(app), channel).await?;
+        Ok(match (rest.why, rest.since, rest.until) {
+            (Some(why), Some(since), Some(until)) => Some(Stopped { why, since, until }),
+            _ => None,
+        })
     }
 }
 
@@ -72,12 +102,18 @@ fn add_shard(
         let mut key = first_attempt(channel, slice);
         // A batch that was leased says for how many it really was.
         let targeted = batches.get(&key).map_or(count, |record| record.targets);
+        let account = accounts.entry(channel).or_default();
         let mut settled = Tally::default();
         while let Some(record) = batches.get(&key) {
-            record.done.iter().for_each(|done| settled += done.tally);
-            key = key.next_attempt();
+            if let Some(done) = &record.done {
+                settled += done.tally;
+                if account.complaints.len() < COMPLAINTS {
+                    account.complaints.extend(done.complaint.clone());
+                }
+            }
+            let Some(next) = key.next_attempt() else { break };
+            key = next;
         }
-        let account = accounts.entry(channel).or_default();
         account.targeted += targeted;
         account.settled += settled;
         account.pending += targeted.saturating_sub(settled.total());
@@ -141,9 +177,9 @@ mod tests {
         assert_eq!(
             accounts,
             BTreeMap::from([
-                (Channel::Ws, Account { targeted: 3, settled: tally(1, 2, 0), pending: 0 }),
-                (Channel::Apns, Account { targeted: 12, settled: tally(5, 1, 0), pending: 6 }),
-                (Channel::Fcm, Account { targeted: 2, settled: tally(0, 0, 2), pending: 0 }),
+                (Channel::Ws, Account { targeted: 3, settled: tally(1, 2, 0), pending: 0, ..Account::default() }),
+                (Channel::Apns, Account { targeted: 12, settled: tally(5, 1, 0), pending: 6, ..Account::default() }),
+                (Channel::Fcm, Account { targeted: 2, settled: tally(0, 0, 2), pending: 0, ..Account::default() }),
             ])
         );
     }

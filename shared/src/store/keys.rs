@@ -195,8 +195,9 @@ pub(super) fn pace(scope: Option<&AppId>, paced: Paced) -> Key {
     Key::new(format!("{scope}#pace"), paced.name())
 }
 
-pub(super) fn rest(app: &AppId) -> Key {
-    Key::new(format!("{app}#rest"), "webhook")
+pub(super) fn rest(scope: Option<&AppId>, paced: Paced) -> Key {
+    let scope = scope.map_or("*", AppId::as_str);
+    Key::new(format!("{scope}#rest"), paced.name())
 }
 
 /// Over how many partitions due items are spread.

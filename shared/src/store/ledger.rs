@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Channel, PushId, Shard, Tally, Timestamp, limits};
+use crate::domain::{Channel, PushId, Shard, Slot, Tally, Timestamp, limits};
 
 use super::error::{condition_failed, unless_refused};
 use super::item::{self, Item, b, bytes, n, number, s, text};
@@ -33,9 +33,9 @@ pub struct BatchKey {
 }
 
 impl BatchKey {
-    /// The batch of what is to be tried again.
-    pub fn next_attempt(&self) -> Self {
-        Self { attempt: self.attempt + 1, ..self.clone() }
+    /// The batch of what is to be tried again, if there is a name left for it.
+    pub fn next_attempt(&self) -> Option<Self> {
+        Some(Self { attempt: self.attempt.checked_add(1)?, ..self.clone() })
     }
 
     /// The slice, of the given number, of its users who are addressed again.
@@ -73,6 +73,15 @@ pub struct Done {
     pub retry: Vec<u16>,
     /// How long that attempt waits, in seconds.
     pub delay_secs: u32,
+    /// Whether this one counts as a try of theirs: not where they only came too late for their turns.
+    #[serde(default)]
+    pub is_try: bool,
+    /// What is reserved for that attempt, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Slot>,
+    /// What went wrong, in a few words, if it was not about one device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complaint: Option<String>,
     /// Ordinals of the users whose last connection was gone: they are addressed again, as offline.
     pub readdress: Vec<u16>,
     /// Places of users in the next attempt who have it on another connection already.

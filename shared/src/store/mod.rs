@@ -30,7 +30,7 @@ mod standing;
 mod tokens;
 mod users;
 
-pub use account::{Account, AccountStore};
+pub use account::{Account, AccountStore, Stopped};
 pub use acks::{AckStore, Acknowledged};
 pub use apps::AppStore;
 pub use attempts::{Attempt, AttemptStore};
@@ -44,7 +44,7 @@ pub use index::IndexStore;
 pub use intake::{Accepted, Intake, IntakeStore, Number, Refusal, Repeated};
 pub use ledger::{BatchKey, Done, Lease, LedgerStore, Readdressed, Record};
 pub use offline::{Offline, OfflineStore};
-pub use pace::{PaceStore, Paced, Slot};
+pub use pace::{PaceStore, Paced};
 pub use pushes::PushStore;
 pub use quiet::QuietStore;
 pub use rests::{Rest, RestStore};

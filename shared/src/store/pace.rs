@@ -3,28 +3,22 @@
 //!
 //! GCRA: the item holds the theoretical arrival time, the moment at which all that is reserved will have gone.
 //! A reservation moves it on by what it takes, from now or from where it stands, whichever is later.
+//!
+//! Where a pace [ramps](Pace::ramp_secs), the item also holds when the ramp began: a pace that rested for longer than its
+//! ramp begins a new one, on which the units that have gone grow with the square of the time.
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReturnValue;
 
-use crate::domain::{AppId, Channel, Timestamp};
+use crate::domain::{AppId, Channel, Pace, Slot, Timestamp};
 
 use super::error::unless_refused;
-use super::item::{backoff, n, number};
+use super::item::{self, backoff, n, number};
 use super::{StoreError, keys};
 
 const ROUNDS: u32 = 20;
-
-/// A stretch of time in which a number of units may go, evenly spread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot {
-    /// When the first may go.
-    pub start: Timestamp,
-    /// When the first of whoever comes next may go.
-    pub end: Timestamp,
-}
 
 /// What has a rate of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,34 +58,38 @@ impl PaceStore {
         Self { client, table: table.into() }
     }
 
-    /// Reserves `units` of a rate of `per_second` units. The slot may lie in the future.
-    /// `scope` is the app whose rate it is, or `None` for what all apps share.
+    /// Reserves `units` at a pace. The slot may lie in the future.
+    /// `scope` is the app whose pace it is, or `None` for what all apps share.
     pub async fn reserve(
         &self,
         scope: Option<&AppId>,
         paced: impl Into<Paced>,
         units: u32,
-        per_second: u32,
+        pace: Pace,
         now: Timestamp,
     ) -> Result<Slot, StoreError> {
         let paced = paced.into();
-        let micros = Micros::of(units, per_second);
-        let now = Micros(now.millis().saturating_mul(1_000));
+        let now = Micros::of(now);
+        let cost = i64::try_from(pace.time_of(units).as_micros()).unwrap_or(i64::MAX);
         for round in 0..ROUNDS {
             // Most often others have reserved beyond now, or no one has for a while: one write either way,
             // and a second only when the guess was wrong.
-            if let Some(end) = self.append(scope, paced, micros, now).await? {
-                return Ok(slot(end, micros));
+            if let Some(Micros(end)) = self.append(scope, paced, cost, pace, now).await? {
+                return Ok(slot(end - cost, end));
             }
-            if let Some(end) = self.restart(scope, paced, micros, now).await? {
-                return Ok(slot(end, micros));
+            let (start, end) = match pace.ramp_secs {
+                0 => (now.0, self.restart(scope, paced, cost, now).await?),
+                _ => self.climb(scope, paced, units, pace, now).await?,
+            };
+            if let Some(Micros(end)) = end {
+                return Ok(slot(start, end));
             }
             backoff(round.min(3)).await;
         }
         Err(StoreError::Contended(ROUNDS))
     }
 
-    /// Keeps everyone from a channel until a moment: the vendor said so.
+    /// Keeps everyone who reserves from now on from a channel until a moment: the vendor said so.
     pub async fn push_back(
         &self,
         scope: Option<&AppId>,
@@ -121,11 +119,13 @@ impl PaceStore {
         Ok(())
     }
 
+    /// Reserves behind what is reserved, at full pace.
     async fn append(
         &self,
         scope: Option<&AppId>,
         paced: Paced,
-        Micros(cost): Micros,
+        cost: i64,
+        pace: Pace,
         Micros(now): Micros,
     ) -> Result<Option<Micros>, StoreError> {
         let update = self
@@ -134,10 +134,15 @@ impl PaceStore {
             .table_name(&self.table)
             .set_key(Some(keys::pace(scope, paced).item()))
             .update_expression("SET t = t + :cost")
-            .condition_expression("t >= :now")
             .expression_attribute_values(":cost", n(cost))
             .expression_attribute_values(":now", n(now))
             .return_values(ReturnValue::UpdatedNew);
+        let update = match pace.ramp_secs {
+            0 => update.condition_expression("t >= :now"),
+            _ => update
+                .condition_expression("t >= :now AND s <= :climbed")
+                .expression_attribute_values(":climbed", n(now - ramp(pace))),
+        };
         let answer = unless_refused(update.send().await)?;
         Ok(answer.and_then(|answer| number(answer.attributes.as_ref()?, "t")).map(Micros))
     }
@@ -146,7 +151,7 @@ impl PaceStore {
         &self,
         scope: Option<&AppId>,
         paced: Paced,
-        Micros(cost): Micros,
+        cost: i64,
         Micros(now): Micros,
     ) -> Result<Option<Micros>, StoreError> {
         let end = now.saturating_add(cost);
@@ -161,21 +166,99 @@ impl PaceStore {
             .expression_attribute_values(":now", n(now));
         Ok(unless_refused(update.send().await)?.map(|_| Micros(end)))
     }
+
+    /// Reserves on a ramp, which takes a read. Returns from when, and to when if nobody was faster.
+    async fn climb(
+        &self,
+        scope: Option<&AppId>,
+        paced: Paced,
+        units: u32,
+        pace: Pace,
+        Micros(now): Micros,
+    ) -> Result<(i64, Option<Micros>), StoreError> {
+        let key = keys::pace(scope, paced);
+        let item = item::get(&self.client, &self.table, &key).await?.unwrap_or_default();
+        let seen: Option<i64> = number(&item, "t");
+        let start = seen.unwrap_or(now).max(now);
+        let rested = seen.is_none_or(|seen| seen < now - ramp(pace));
+        let foot = number(&item, "s").filter(|_| !rested).unwrap_or(start);
+        let end = foot + climbed(start - foot, units, pace);
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key.item()))
+            .update_expression("SET t = :end, s = :foot")
+            .expression_attribute_values(":end", n(end))
+            .expression_attribute_values(":foot", n(foot));
+        let update = match seen {
+            Some(seen) => update.condition_expression("t = :seen").expression_attribute_values(":seen", n(seen)),
+            None => update.condition_expression("attribute_not_exists(t)"),
+        };
+        Ok((start, unless_refused(update.send().await)?.map(|_| Micros(end))))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Micros(i64);
 
 impl Micros {
-    fn of(units: u32, per_second: u32) -> Self {
-        // Rounded up, so that many reservations do not add up to more than the rate.
-        let cost = (u64::from(units) * 1_000_000).div_ceil(u64::from(per_second.max(1)));
-        Self(i64::try_from(cost).unwrap_or(i64::MAX))
+    fn of(now: Timestamp) -> Self {
+        Self(now.millis().saturating_mul(1_000))
     }
 }
 
+/// How long a ramp is, in microseconds.
+fn ramp(pace: Pace) -> i64 {
+    i64::from(pace.ramp_secs) * 1_000_000
+}
+
+/// How long after the foot of a ramp so many units are over that begin `from` after it, in microseconds. Until the ramp's
+/// end the pace grows evenly from nothing; behind it, it is the full one.
+fn climbed(from: i64, units: u32, pace: Pace) -> i64 {
+    let (from, ramp, full) = (from as f64, ramp(pace) as f64, pace.time_of(units).as_micros() as f64);
+    // In units of time at full pace: what the ramp up to a moment is worth is the square of it over twice the ramp.
+    let worth = |at: f64| if at < ramp { at * at / (2.0 * ramp) } else { at - ramp / 2.0 };
+    let end = worth(from) + full;
+    let end = if end < ramp / 2.0 { (2.0 * ramp * end).sqrt() } else { end + ramp / 2.0 };
+    end.ceil() as i64
+}
+
 /// Rounded so that it never begins early.
-fn slot(Micros(end): Micros, Micros(cost): Micros) -> Slot {
+fn slot(start: i64, end: i64) -> Slot {
     let up = |micros: i64| Timestamp::from_millis(micros.div_euclid(1_000) + i64::from(micros.rem_euclid(1_000) > 0));
-    Slot { start: up(end - cost), end: up(end) }
+    Slot { start: up(start), end: up(end) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOGLE: Pace = Pace { units: 10_000, millis: 1_000, ramp_secs: 60 };
+
+    #[test]
+    fn a_ramp_begins_at_nothing_and_ends_at_the_full_pace() {
+        let secs = |from: i64, units| (climbed(from * 1_000_000, units, GOOGLE) as f64 / 100_000.0).round() / 10.0;
+        // A single notification waits for nobody, and takes a tenth of a second from those behind it.
+        assert_eq!(secs(0, 1), 0.1);
+        // Half of what a minute has at full pace goes in the first.
+        assert_eq!(secs(0, 300_000), 60.0);
+        assert_eq!(secs(30, 10_000), 31.9);
+        assert_eq!(secs(60, 10_000), 61.0);
+        assert_eq!(secs(100, 20_000), 102.0);
+        assert_eq!(secs(0, 310_000), 61.0);
+    }
+
+    #[test]
+    fn however_a_ramp_is_climbed_it_is_as_long() {
+        for step in [1_u32, 7, 450, 4_500] {
+            let (mut at, mut gone) = (0, 0);
+            while gone < 90_000 {
+                at = climbed(at, step, GOOGLE);
+                gone += step;
+            }
+            let whole = climbed(0, gone, GOOGLE);
+            assert!((at - whole).abs() < whole / 100, "{step}: {at} and {whole}");
+        }
+    }
 }

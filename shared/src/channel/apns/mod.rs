@@ -12,15 +12,14 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use rustls::ClientConfig;
-use tracing::warn;
 
 use crate::domain::{ApnsCredentials, Outcome, Push, Wording};
 use crate::runtime::Clock;
 
 use super::Target;
-use super::batch::{Batch, ByWording, Complaint};
+use super::batch::{Batch, ByWording};
 use super::http2::{Pool, Settings, Site};
-use super::pace::Pace;
+use super::turns::Turn;
 use answer::Refusal;
 use credential::{InvalidKey, ProviderToken, Signers};
 
@@ -89,11 +88,8 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &ApnsCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => batch.each(self.pool.concurrency(), |target| job.send(target)).await,
-            Err(error) => {
-                warn!(channel = "apns", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
-                batch.all(&error.outcome())
-            }
+            Ok(job) => batch.each(self.pool.concurrency(), |target, turn| job.send(target, turn)).await,
+            Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
 }
@@ -105,8 +101,6 @@ struct Job<'a> {
     credentials: &'a ApnsCredentials,
     site: Site,
     signer: Arc<credential::Signer>,
-    pace: Pace,
-    complaint: Complaint,
     contents: ByWording<Content>,
     expiration: HeaderValue,
     collapse_id: HeaderValue,
@@ -138,8 +132,6 @@ impl<'a> Job<'a> {
             credentials,
             site: Site::new(&endpoint, owner).map_err(|_| Error::Settings)?,
             signer: sender.signers.of(credentials)?,
-            pace: Pace::new(batch.rate),
-            complaint: Complaint::new(batch),
             contents: batch.by_wording(|wording| Content::new(batch.push, wording))?,
             expiration: HeaderValue::from(payload::expiration(batch.push)),
             collapse_id: HeaderValue::from_str(&payload::collapse_id(batch.push)).map_err(|_| Error::Settings)?,
@@ -147,9 +139,9 @@ impl<'a> Job<'a> {
     }
 
     /// Sends to one device.
-    async fn send(&self, target: &Target) -> Outcome {
+    async fn send(&self, target: &Target, turn: Turn) -> Outcome {
         let token = self.signer.token(self.batch.clock.now());
-        match self.try_send(target, &token).await {
+        match self.try_send(target, &token, &turn).await {
             Ok(()) => Outcome::Delivered,
             Err(Refusal::StaleProviderToken) => {
                 // The grid decides when there is a new token, so that all environments have the same one.
@@ -157,23 +149,25 @@ impl<'a> Job<'a> {
                 if newer == token {
                     return Refusal::StaleProviderToken.outcome();
                 }
-                self.try_send(target, &newer).await.map_or_else(|refusal| refusal.outcome(), |()| Outcome::Delivered)
+                self.try_send(target, &newer, &turn)
+                    .await
+                    .map_or_else(|refusal| refusal.outcome(), |()| Outcome::Delivered)
             }
             Err(refusal) => refusal.outcome(),
         }
     }
 
-    async fn try_send(&self, target: &Target, token: &ProviderToken) -> Result<(), Refusal> {
+    async fn try_send(&self, target: &Target, token: &ProviderToken, turn: &Turn) -> Result<(), Refusal> {
         if !self.batch.is_alive() {
             return Err(Refusal::Late);
         }
         let request = self.request(target, token)?;
-        let answer = self.pool.send(&self.site, &self.pace, request).await;
-        let answer = answer.inspect_err(|failure| self.complaint.of_failure(failure))?;
+        let answer = self.pool.send(&self.site, turn, request).await;
+        let answer = answer.inspect_err(|failure| self.batch.complaint.of_failure(failure))?;
         let Some(refusal) = answer::refusal(answer.status, &answer.body, answer.retry_after) else {
             return Ok(());
         };
-        self.complaint.of_answer(&refusal.outcome(), answer.status, &answer::reason(&answer.body));
+        self.batch.complaint.of_answer(&refusal.outcome(), answer.status, &answer::reason(&answer.body));
         if refusal.spoils_the_connection() {
             answer.retire_connection();
         }

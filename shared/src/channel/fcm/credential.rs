@@ -19,7 +19,7 @@ use tracing::warn;
 
 use crate::channel::flight::Flight;
 use crate::channel::http2::{Failure, Pool, Site, shown};
-use crate::channel::pace::Pace;
+use crate::channel::turns::Turn;
 use crate::domain::{ServiceAccount, Timestamp};
 use crate::runtime::Clock;
 
@@ -185,7 +185,7 @@ impl Grant {
             .body(Full::new(form(&assertion)))
             .map_err(|_| GrantError::Rejected)?;
         // One request an hour, and another if the first was not processed: the batch's rate is for messages.
-        let answer = self.pool.send(&self.site, &Pace::new(10), request).await.map_err(GrantError::Failed)?;
+        let answer = self.pool.send(&self.site, &Turn::free(), request).await.map_err(GrantError::Failed)?;
         let granted = match answer.status {
             StatusCode::OK => granted(&answer.body, asked_at).ok_or(GrantError::Unavailable(None)),
             status => Err(refused(status, &answer.body, answer.retry_after)),

@@ -10,15 +10,14 @@ use std::time::Duration;
 use http::{Request, Uri, header};
 use http_body_util::Full;
 use rustls::ClientConfig;
-use tracing::warn;
 
 use crate::domain::{FcmCredentials, Outcome};
 use crate::runtime::Clock;
 
 use super::Target;
-use super::batch::{Batch, ByWording, Complaint};
+use super::batch::{Batch, ByWording};
 use super::http2::{Pool, Settings, Site};
-use super::pace::Pace;
+use super::turns::Turn;
 use answer::Refusal;
 use credential::{AccessToken, Account, Accounts};
 use payload::Payload;
@@ -72,11 +71,8 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &FcmCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => batch.each(self.pool.concurrency(), |target| job.send(target)).await,
-            Err(error) => {
-                warn!(channel = "fcm", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
-                batch.all(&error.outcome())
-            }
+            Ok(job) => batch.each(self.pool.concurrency(), |target, turn| job.send(target, turn)).await,
+            Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
 }
@@ -88,8 +84,6 @@ struct Job<'a> {
     site: Site,
     uri: Uri,
     account: Arc<Account>,
-    pace: Pace,
-    complaint: Complaint,
     payloads: ByWording<Payload<'a>>,
 }
 
@@ -109,32 +103,30 @@ impl<'a> Job<'a> {
             site: Site::new(&uri, "").map_err(|_| Error::Settings)?,
             uri,
             account: sender.accounts.of(&credentials.service_account).map_err(|_| Error::Settings)?,
-            pace: Pace::new(batch.rate),
-            complaint: Complaint::new(batch),
             payloads: batch.by_wording(|wording| Payload::new(batch.push, wording))?,
         })
     }
 
     /// Sends to one device.
-    async fn send(&self, target: &Target) -> Outcome {
-        match self.send_with_a_fresh_token(target).await {
+    async fn send(&self, target: &Target, turn: Turn) -> Outcome {
+        match self.send_with_a_fresh_token(target, &turn).await {
             Ok(()) => Outcome::Delivered,
             Err(refusal) => refusal.outcome(),
         }
     }
 
-    async fn send_with_a_fresh_token(&self, target: &Target) -> Result<(), Refusal> {
+    async fn send_with_a_fresh_token(&self, target: &Target, turn: &Turn) -> Result<(), Refusal> {
         let token = self.account.token(None).await?;
-        match self.try_send(target, &token).await {
+        match self.try_send(target, &token, turn).await {
             Err(Refusal::Unauthenticated) => {
                 let newer = self.account.token(Some(&token)).await?;
-                self.try_send(target, &newer).await
+                self.try_send(target, &newer, turn).await
             }
             result => result,
         }
     }
 
-    async fn try_send(&self, target: &Target, token: &AccessToken) -> Result<(), Refusal> {
+    async fn try_send(&self, target: &Target, token: &AccessToken, turn: &Turn) -> Result<(), Refusal> {
         if !self.batch.is_alive() {
             return Err(Refusal::Late);
         }
@@ -145,12 +137,12 @@ impl<'a> Job<'a> {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|_| Refusal::Forbidden)?;
-        let answer = self.pool.send(&self.site, &self.pace, request).await;
-        let answer = answer.inspect_err(|failure| self.complaint.of_failure(failure))?;
+        let answer = self.pool.send(&self.site, turn, request).await;
+        let answer = answer.inspect_err(|failure| self.batch.complaint.of_failure(failure))?;
         let Some(refusal) = answer::refusal(answer.status, &answer.body, answer.retry_after) else {
             return Ok(());
         };
-        self.complaint.of_answer(&refusal.outcome(), answer.status, &answer::reason(&answer.body));
+        self.batch.complaint.of_answer(&refusal.outcome(), answer.status, &answer::reason(&answer.body));
         Err(refusal)
     }
 }

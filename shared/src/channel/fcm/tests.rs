@@ -6,6 +6,7 @@ use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::channel::Turns;
 use crate::channel::testkit::{self, Asked, MovedClock, Reply, Vendor, a_live_push, target, targets};
 use crate::domain::{Channel, Push, ServiceAccount};
 
@@ -31,7 +32,7 @@ fn sender(vendor: &Vendor, clock: &Clock) -> Sender {
 }
 
 async fn send(sender: &Sender, vendor: &Vendor, push: &Push, targets: &[Target], clock: &Clock) -> Vec<Outcome> {
-    let batch = Batch { channel: Channel::Fcm, push, targets, clock, rate: 100_000 };
+    let batch = Batch::new(Channel::Fcm, push, targets, clock, Turns::freely());
     sender.send(&credentials(vendor), &batch).await
 }
 
@@ -217,7 +218,7 @@ async fn settings_that_cannot_work_are_for_a_person_to_mend() {
     let vendor = vendor(|_| taken()).await;
     let clock = Clock::system();
     let (sender, push, targets) = (sender(&vendor, &clock), a_live_push(&clock), targets(2));
-    let batch = Batch { channel: Channel::Fcm, push: &push, targets: &targets, clock: &clock, rate: 10 };
+    let batch = Batch::new(Channel::Fcm, &push, &targets, &clock, Turns::freely());
     let changes: [fn(&mut FcmCredentials); 4] = [
         |credentials| credentials.endpoint = "http://localhost:80".to_owned(),
         |credentials| credentials.service_account.project_id = "../other".to_owned(),

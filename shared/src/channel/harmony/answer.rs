@@ -105,7 +105,7 @@ fn refused(msg: &str, doubtful: bool) -> Option<HashMap<String, Outcome>> {
         let outcome = match reason.as_str() {
             "tokenFormatError" | "tokenPlatformNotSupport" => Outcome::InvalidToken { doubtful, since: None },
             // The project may not send this kind of message to them: the tokens are good.
-            "noRight" => Outcome::Config,
+            "noRight" => Outcome::NotEntitled,
             _ => Outcome::Permanent,
         };
         refused.extend(tokens.into_iter().map(|token| (token, outcome.clone())));
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn those_that_failed_have_their_reasons_and_the_rest_was_taken() {
         let reasons = json!({"tokenFormatError": ["a"], "tokenPlatformNotSupport": ["c"], "noRight": ["d"]});
-        assert_eq!(coded("80100000", &illegal(&reasons)), [BAD, Outcome::Delivered, BAD, Outcome::Config]);
+        assert_eq!(coded("80100000", &illegal(&reasons)), [BAD, Outcome::Delivered, BAD, Outcome::NotEntitled]);
         let reasons = json!({"tokenFormatError": [], "aReasonOfTomorrow": ["b", "elsewhere"]});
         let expected = [Outcome::Delivered, Outcome::Permanent, Outcome::Delivered, Outcome::Delivered];
         assert_eq!(coded("80100000", &illegal(&reasons)), expected);
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn where_all_failed_a_wrong_setting_of_ours_is_as_likely() {
         let reasons = json!({"tokenFormatError": ["a", "b"], "noRight": ["c"]});
-        assert_eq!(coded("80300007", &illegal(&reasons)), [DOUBTFUL, DOUBTFUL, Outcome::Config, DOUBTFUL]);
+        assert_eq!(coded("80300007", &illegal(&reasons)), [DOUBTFUL, DOUBTFUL, Outcome::NotEntitled, DOUBTFUL]);
     }
 
     #[test]

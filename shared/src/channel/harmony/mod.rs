@@ -7,13 +7,11 @@ mod payload;
 
 use std::sync::Arc;
 
-use tracing::warn;
-
 use crate::domain::{HarmonyCredentials, Outcome};
 
-use super::batch::{Batch, ByWording, Complaint};
-use super::pace::Pace;
+use super::batch::{Batch, ByWording};
 use super::rest::Answer;
+use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
 use credential::{InvalidKey, ProviderToken, Signer, Signers};
@@ -67,12 +65,16 @@ impl Sender {
     pub(super) async fn send(&self, credentials: &HarmonyCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
             Ok(job) => {
-                batch.each_request(MAX_TOKENS, CONCURRENCY, |target| target.wording, |targets| job.send(targets)).await
+                batch
+                    .each_request(
+                        MAX_TOKENS,
+                        CONCURRENCY,
+                        |target| target.wording,
+                        |targets, turn| job.send(targets, turn),
+                    )
+                    .await
             }
-            Err(error) => {
-                warn!(channel = "harmony", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
-                batch.all(&error.outcome())
-            }
+            Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
 }
@@ -83,8 +85,6 @@ struct Job<'a> {
     batch: &'a Batch<'a>,
     signer: Arc<Signer>,
     url: String,
-    pace: Pace,
-    complaint: Complaint,
     payloads: ByWording<Payload<'a>>,
 }
 
@@ -100,46 +100,40 @@ impl<'a> Job<'a> {
             batch,
             signer: sender.signers.of(credentials)?,
             url: format!("{endpoint}/v3/{project_id}/messages:send"),
-            pace: Pace::new(batch.rate),
-            complaint: Complaint::new(batch),
             payloads: batch.by_wording(|wording| Payload::new(batch.push, wording, credentials))?,
         })
     }
 
     /// Sends to the devices of one request; once more, with another provider token, if the first is refused.
-    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+    async fn send(&self, targets: Vec<&Target>, turn: Turn) -> Vec<Outcome> {
         let mut refused = None;
         loop {
             let Ok(token) = self.signer.token(self.batch.clock.now(), refused.as_ref()) else {
                 return vec![Error::Settings.outcome(); targets.len()];
             };
-            match self.try_send(&targets, &token).await {
+            match self.try_send(&targets, &token, &turn).await {
                 Verdict::Unauthenticated if refused.is_none() => refused = Some(token),
                 verdict => return verdict.outcomes(&targets),
             }
         }
     }
 
-    async fn try_send(&self, targets: &[&Target], token: &ProviderToken) -> Verdict {
+    async fn try_send(&self, targets: &[&Target], token: &ProviderToken, turn: &Turn) -> Verdict {
         let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
             return Verdict::All(Outcome::Transient(None));
         };
         let body = payload.body(targets, self.batch.remaining_secs());
         let request = self.shared.http.post(&self.url, "application/json", body);
         let request = request.bearer_auth(token.expose()).header("push-type", ALERT);
-        match self.shared.http.send(&self.pace, request).await {
-            Ok(Answer { status, retry_after, body }) => {
-                let verdict = answer::verdict(status, &body, retry_after);
-                if let Some(outcome) = verdict.of_all() {
-                    self.complaint.of_answer(outcome, status, &answer::code(&body));
-                }
-                verdict
-            }
-            Err(failure) => {
-                self.complaint.of_failure(&failure);
-                Verdict::All(failure.outcome())
-            }
+        let Answer { status, retry_after, body } = match self.batch.ask(&self.shared.http, turn, request).await {
+            Ok(answer) => answer,
+            Err(outcome) => return Verdict::All(outcome),
+        };
+        let verdict = answer::verdict(status, &body, retry_after);
+        if let Some(outcome) = verdict.of_all() {
+            self.batch.complaint.of_answer(outcome, status, &answer::code(&body));
         }
+        verdict
     }
 }
 

@@ -7,6 +7,7 @@ use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::channel::Turns;
 use crate::channel::testkit::{self, Asked, MovedClock, Reply, Vendor, a_live_push, targets};
 use crate::domain::{Channel, Push, Wording};
 use crate::runtime::Clock;
@@ -27,7 +28,7 @@ pub(super) fn credentials(endpoint: &str) -> HarmonyCredentials {
 
 async fn send(vendor: &Vendor, push: &Push, targets: &[Target], clock: &Clock) -> Vec<Outcome> {
     let sender = Sender::new(testkit::shared(vendor, clock));
-    let batch = Batch { channel: Channel::Harmony, push, targets, clock, rate: 100_000 };
+    let batch = Batch::new(Channel::Harmony, push, targets, clock, Turns::freely());
     sender.send(&credentials(&vendor.endpoint), &batch).await
 }
 
@@ -93,7 +94,7 @@ async fn some_fail_and_the_rest_was_taken() {
     let msg = json!({"illegalTokens": {"tokenFormatError": ["1"], "noRight": ["3"]}, "success": 2, "failure": 2});
     let vendor = Vendor::start(move |_| coded("80100000", &msg.to_string())).await;
     let dead = Outcome::InvalidToken { doubtful: false, since: None };
-    let expected = [Outcome::Delivered, dead, Outcome::Delivered, Outcome::Config];
+    let expected = [Outcome::Delivered, dead, Outcome::Delivered, Outcome::NotEntitled];
     assert_eq!(send_to(&vendor, &targets(4)).await, expected);
 }
 
@@ -137,7 +138,7 @@ async fn send_with(credentials: &HarmonyCredentials) -> Vec<Outcome> {
     let vendor = Vendor::start(|_| taken()).await;
     let (clock, targets) = (Clock::system(), targets(2));
     let push = a_live_push(&clock);
-    let batch = Batch { channel: Channel::Harmony, push: &push, targets: &targets, clock: &clock, rate: 100_000 };
+    let batch = Batch::new(Channel::Harmony, &push, &targets, &clock, Turns::freely());
     let outcomes = Sender::new(testkit::shared(&vendor, &clock)).send(credentials, &batch).await;
     assert!(vendor.asked().is_empty());
     outcomes

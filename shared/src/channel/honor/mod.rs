@@ -4,15 +4,13 @@
 mod answer;
 mod payload;
 
-use tracing::warn;
-
 use crate::domain::{Channel, HonorCredentials, Outcome};
 
 use super::access::AccessToken;
-use super::batch::{Batch, ByWording, Complaint};
+use super::batch::{Batch, ByWording};
 use super::oauth::{Client, ClientCredentials};
-use super::pace::Pace;
 use super::rest::Answer;
+use super::turns::Turn;
 use super::{Shared, Target};
 use payload::Payload;
 
@@ -54,12 +52,11 @@ impl Sender {
         match Job::new(&self.shared, credentials, batch) {
             Ok(job) => {
                 let most = usize::from(credentials.max_batch);
-                batch.each_request(most, CONCURRENCY, |target| target.wording, |targets| job.send(targets)).await
+                batch
+                    .each_request(most, CONCURRENCY, |target| target.wording, |targets, turn| job.send(targets, turn))
+                    .await
             }
-            Err(error) => {
-                warn!(channel = "honor", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
-                batch.all(&error.outcome())
-            }
+            Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
 }
@@ -70,8 +67,6 @@ struct Job<'a> {
     batch: &'a Batch<'a>,
     credential: ClientCredentials<'a>,
     url: String,
-    pace: Pace,
-    complaint: Complaint,
     payloads: ByWording<Payload<'a>>,
 }
 
@@ -89,19 +84,17 @@ impl<'a> Job<'a> {
             batch,
             credential: ClientCredentials::new(shared, &batch.push.app, Channel::Honor, client),
             url: format!("{}/api/v1/{app_id}/sendMessage", endpoint.trim_end_matches('/')),
-            pace: Pace::new(batch.rate),
-            complaint: Complaint::new(batch),
             payloads: batch.by_wording(payload)?,
         })
     }
 
     /// Sends to the devices of one request.
-    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
-        self.credential.send_to(targets.len(), |token| self.try_send(&targets, token)).await
+    async fn send(&self, targets: Vec<&Target>, turn: Turn) -> Vec<Outcome> {
+        self.credential.send_to(targets.len(), |token| self.try_send(&targets, token, &turn)).await
     }
 
     /// One outcome for each of them; `None` if the access token is not accepted.
-    async fn try_send(&self, targets: &[&Target], token: AccessToken) -> Option<Vec<Outcome>> {
+    async fn try_send(&self, targets: &[&Target], token: AccessToken, turn: &Turn) -> Option<Vec<Outcome>> {
         let all = |outcome: Outcome| Some(vec![outcome; targets.len()]);
         let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
             return all(Outcome::Transient(None));
@@ -109,19 +102,15 @@ impl<'a> Job<'a> {
         let body = payload.body(targets, self.batch.remaining_secs());
         let request = self.shared.http.post(&self.url, "application/json; charset=UTF-8", body);
         let request = request.bearer_auth(token.expose()).header("timestamp", self.batch.clock.now().millis());
-        match self.shared.http.send(&self.pace, request).await {
-            Ok(Answer { status, retry_after, body }) => {
-                let verdict = answer::verdict(status, &body, retry_after);
-                if let Some(outcome) = verdict.of_all() {
-                    self.complaint.of_answer(outcome, status, &answer::code(&body));
-                }
-                verdict.outcomes(targets)
-            }
-            Err(failure) => {
-                self.complaint.of_failure(&failure);
-                all(failure.outcome())
-            }
+        let Answer { status, retry_after, body } = match self.batch.ask(&self.shared.http, turn, request).await {
+            Ok(answer) => answer,
+            Err(outcome) => return all(outcome),
+        };
+        let verdict = answer::verdict(status, &body, retry_after);
+        if let Some(outcome) = verdict.of_all() {
+            self.batch.complaint.of_answer(outcome, status, &answer::code(&body));
         }
+        verdict.outcomes(targets)
     }
 }
 

@@ -3,11 +3,15 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use crate::channel::turns::Missed;
 use crate::domain::Outcome;
 
 /// Why a request has no answer. It can be shared, since a crowd waits for one connection.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(in crate::channel) enum Failure {
+    /// It was not sent.
+    #[error("it was not sent")]
+    Missed(#[from] Missed),
     /// There is no connection.
     #[error("cannot connect")]
     Connect(#[source] Arc<dyn Error + Send + Sync>),
@@ -40,7 +44,7 @@ impl Failure {
         match self {
             Self::Connect(_) | Self::Retired | Self::Refused(_) => true,
             // Also not processed, but time has been spent that a second try would spend again.
-            Self::ConnectTimeout | Self::Busy => false,
+            Self::ConnectTimeout | Self::Busy | Self::Missed(_) => false,
             Self::Broken(_) | Self::Timeout | Self::TooLong => false,
         }
     }
@@ -48,6 +52,7 @@ impl Failure {
     /// What it means for the target: no fault of its own.
     pub(in crate::channel) fn outcome(&self) -> Outcome {
         match self {
+            Self::Missed(_) => Outcome::Unsent,
             Self::Connect(_)
             | Self::ConnectTimeout
             | Self::Busy

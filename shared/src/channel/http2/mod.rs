@@ -22,7 +22,7 @@ use http_body_util::Full;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::flight::Flight;
-use super::pace::Pace;
+use super::turns::Turn;
 use crate::runtime::Clock;
 
 pub(super) use answer::{Answer, retry_after, shown};
@@ -85,16 +85,16 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// Whatever kept an answer from coming. What certainly was not processed was sent twice before.
+    /// Whatever kept an answer from coming. What certainly was not processed was sent twice before, if its turn was not over.
     pub(super) async fn send(
         &self,
         site: &Site,
-        pace: &Pace,
+        turn: &Turn,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, Failure> {
         let lines = self.lines(site);
-        match self.try_send(site, &lines, pace, request.clone()).await {
-            Err(failure) if failure.is_unprocessed() => self.try_send(site, &lines, pace, request).await,
+        match self.try_send(site, &lines, turn, request.clone()).await {
+            Err(failure) if failure.is_unprocessed() => self.try_send(site, &lines, turn, request).await,
             result => result,
         }
     }
@@ -103,7 +103,7 @@ impl Pool {
         &self,
         site: &Site,
         lines: &[Line],
-        pace: &Pace,
+        turn: &Turn,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, Failure> {
         let line = least_filled(lines, self.settings.streams);
@@ -112,9 +112,9 @@ impl Pool {
             let connection = self.connection(site, line).await?;
             connection.stream().await
         };
-        // While it waits for its turn no limit runs: how long that is, the caller's rate says.
+        // While it waits for its turn no limit runs: when that is, the caller says.
         let stream = tokio::time::timeout(self.settings.request_timeout, stream).await.map_err(|_| Failure::Busy)??;
-        pace.turn().await;
+        turn.take().await?;
         let answer = stream.send(request, self.settings.request_timeout, &self.clock).await?;
         if self.settings.proves.is_some_and(|proves| proves(answer.status)) {
             answer.connection().open_up();

@@ -20,7 +20,7 @@ struct Caller {
     pool: Pool,
     site: Site,
     endpoint: String,
-    pace: Pace,
+    turn: Turn,
 }
 
 impl Caller {
@@ -33,13 +33,13 @@ impl Caller {
             pool: Pool::new(vendor.tls(), settings, clock),
             site: Site::new(&vendor.endpoint.parse().unwrap(), "").unwrap(),
             endpoint: vendor.endpoint.clone(),
-            pace: Pace::new(1_000_000),
+            turn: Turn::free(),
         }
     }
 
     async fn call(&self, path: &str) -> Result<u16, Failure> {
         let request = Request::post(format!("{}{path}", self.endpoint)).body(Full::new(Bytes::from("{}"))).unwrap();
-        self.pool.send(&self.site, &self.pace, request).await.map(|answer| answer.status.as_u16())
+        self.pool.send(&self.site, &self.turn, request).await.map(|answer| answer.status.as_u16())
     }
 
     async fn crowd(&self, count: usize) -> Vec<Result<u16, Failure>> {

@@ -5,6 +5,7 @@ use h2::Reason;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::channel::Turns;
 use crate::channel::testkit::{self, Asked, MovedClock, Reply, Vendor, a_live_push, a_rich_push, shared, targets};
 use crate::domain::{Push, Wording};
 use crate::runtime::Clock;
@@ -18,7 +19,7 @@ fn credentials(vendor: &Vendor) -> HuaweiCredentials {
 }
 
 async fn send(sender: &Sender, vendor: &Vendor, push: &Push, targets: &[Target], clock: &Clock) -> Vec<Outcome> {
-    let batch = Batch { channel: Channel::Huawei, push, targets, clock, rate: 1_000 };
+    let batch = Batch::new(Channel::Huawei, push, targets, clock, Turns::freely());
     sender.send(&credentials(vendor), &batch).await
 }
 
@@ -210,7 +211,7 @@ async fn settings_that_cannot_work_are_for_a_person_to_mend() {
     let vendor = vendor(|_| taken()).await;
     let clock = Clock::system();
     let (push, targets) = (a_live_push(&clock), targets(2));
-    let batch = Batch { channel: Channel::Huawei, push: &push, targets: &targets, clock: &clock, rate: 10 };
+    let batch = Batch::new(Channel::Huawei, &push, &targets, &clock, Turns::freely());
     let changes: [fn(&mut HuaweiCredentials); 5] = [
         |credentials| credentials.app_id = "../other".to_owned(),
         |credentials| credentials.app_id = String::new(),

@@ -76,7 +76,7 @@ fn of_token(code: &str) -> Outcome {
         // Switched off.
         "110010" => Outcome::Suspended,
         // The app's or the device's share of today.
-        "110011" => Outcome::QuotaUntilTomorrow,
+        "110011" => Outcome::DeviceQuotaUntilTomorrow,
         // Refused by right; folded with others that came in the same minute.
         "201" | "520" => Outcome::Permanent,
         // Faster than the app may.
@@ -134,7 +134,7 @@ mod tests {
             ("110002", DEAD),
             ("110003", DEAD),
             ("110010", Outcome::Suspended),
-            ("110011", Outcome::QuotaUntilTomorrow),
+            ("110011", Outcome::DeviceQuotaUntilTomorrow),
             ("501", Outcome::Transient(None)),
             ("513", Outcome::Transient(None)),
             ("518", Outcome::Throttled(None)),

@@ -8,9 +8,9 @@ use tracing::warn;
 
 use crate::domain::{MeizuCredentials, Outcome};
 
-use super::batch::{Batch, ByWording, Complaint};
-use super::pace::Pace;
+use super::batch::{Batch, ByWording};
 use super::rest::Answer;
+use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
 use payload::Payload;
@@ -41,7 +41,14 @@ impl Sender {
     pub(super) async fn send(&self, credentials: &MeizuCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(&self.shared, credentials, batch) {
             Ok(job) => {
-                batch.each_request(MAX_TOKENS, CONCURRENCY, |target| target.wording, |targets| job.send(targets)).await
+                batch
+                    .each_request(
+                        MAX_TOKENS,
+                        CONCURRENCY,
+                        |target| target.wording,
+                        |targets, turn| job.send(targets, turn),
+                    )
+                    .await
             }
             Err(error) => {
                 warn!(channel = "meizu", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
@@ -57,8 +64,6 @@ struct Job<'a> {
     batch: &'a Batch<'a>,
     credentials: &'a MeizuCredentials,
     url: String,
-    pace: Pace,
-    complaint: Complaint,
     payloads: ByWording<Payload<'a>>,
 }
 
@@ -73,34 +78,28 @@ impl<'a> Job<'a> {
             batch,
             credentials,
             url: format!("{}{PATH}", credentials.endpoint.trim_end_matches('/')),
-            pace: Pace::new(batch.rate),
-            complaint: Complaint::new(batch),
             payloads: batch
                 .by_wording(|wording| Payload::new(batch.push, wording, credentials.default_title.as_deref()))?,
         })
     }
 
     /// Sends to the devices of one request, which share a wording.
-    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+    async fn send(&self, targets: Vec<&Target>, turn: Turn) -> Vec<Outcome> {
         let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
             return vec![Outcome::Transient(None); targets.len()];
         };
         let message = payload.message(self.batch.remaining_secs());
         let body = credential::form(self.credentials, &targets, &message);
         let request = self.shared.http.post(&self.url, "application/x-www-form-urlencoded;charset=UTF-8", body);
-        match self.shared.http.send(&self.pace, request).await {
-            Ok(Answer { status, retry_after, body }) => {
-                let (code, verdict) = answer::verdict(status, &body, retry_after);
-                if let Verdict::All(outcome) = &verdict {
-                    self.complaint.of_answer(outcome, status, &code);
-                }
-                verdict.outcomes(&targets)
-            }
-            Err(failure) => {
-                self.complaint.of_failure(&failure);
-                vec![failure.outcome(); targets.len()]
-            }
+        let Answer { status, retry_after, body } = match self.batch.ask(&self.shared.http, &turn, request).await {
+            Ok(answer) => answer,
+            Err(outcome) => return vec![outcome; targets.len()],
+        };
+        let (code, verdict) = answer::verdict(status, &body, retry_after);
+        if let Verdict::All(outcome) = &verdict {
+            self.batch.complaint.of_answer(outcome, status, &code);
         }
+        verdict.outcomes(&targets)
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::channel::Turns;
 use crate::channel::testkit::{self, Asked, MovedClock, Reply, Vendor, a_live_push, a_rich_push, shared, targets};
 use crate::domain::{Channel, Push, Wording};
 use crate::runtime::Clock;
@@ -22,7 +23,7 @@ fn credentials(vendor: &Vendor) -> MeizuCredentials {
 }
 
 async fn send(vendor: &Vendor, push: &Push, targets: &[Target], clock: &Clock) -> Vec<Outcome> {
-    let batch = Batch { channel: Channel::Meizu, push, targets, clock, rate: 100_000 };
+    let batch = Batch::new(Channel::Meizu, push, targets, clock, Turns::freely());
     Sender::new(shared(vendor, clock)).send(&credentials(vendor), &batch).await
 }
 
@@ -163,7 +164,7 @@ async fn what_cannot_be_sent_is_not_tried() {
     let sender = Sender::new(shared(&vendor, &clock));
     for endpoint in ["http://localhost:80", "nowhere"] {
         let credentials = MeizuCredentials { endpoint: endpoint.to_owned(), ..credentials(&vendor) };
-        let batch = Batch { channel: Channel::Meizu, push: &push, targets: &targets, clock: &clock, rate: 10 };
+        let batch = Batch::new(Channel::Meizu, &push, &targets, &clock, Turns::freely());
         assert_eq!(sender.send(&credentials, &batch).await, vec![Outcome::Config; 2], "{endpoint}");
     }
     push.notification = None;

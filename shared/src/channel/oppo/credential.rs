@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::channel::Shared;
 use crate::channel::access::{AccessToken, GrantError, Granted, name};
 use crate::channel::batch::Batch;
-use crate::channel::pace::Pace;
+use crate::channel::turns::Turn;
 use crate::domain::{Channel, OppoCredentials, Outcome, Timestamp};
 use crate::runtime::Clock;
 
@@ -74,7 +74,7 @@ fn grant(
         let url = format!("{}{GRANT}", credentials.endpoint.trim_end_matches('/'));
         let request = shared.http.post(&url, "application/x-www-form-urlencoded", form);
         // One request a day: the batch's rate is for messages.
-        let answer = shared.http.send(&Pace::new(1), request).await.map_err(|error| {
+        let answer = shared.http.send(&Turn::free(), request).await.map_err(|error| {
             warn!(channel = "oppo", %error, "No access token was granted");
             match error.outcome() {
                 Outcome::Config => GrantError::Rejected,

@@ -14,14 +14,12 @@ mod answer;
 mod credential;
 mod payload;
 
-use tracing::warn;
-
 use crate::domain::{OppoCredentials, Outcome};
 
 use super::access::AccessToken;
-use super::batch::{Batch, ByWording, Complaint};
-use super::pace::Pace;
+use super::batch::{Batch, ByWording};
 use super::rest::Answer;
+use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
 use credential::Credential;
@@ -67,12 +65,11 @@ impl Sender {
         match Job::new(&self.shared, credentials, batch) {
             Ok(job) => {
                 let most = job.most();
-                batch.each_request(most, CONCURRENCY, |target| target.wording, |targets| job.send(targets)).await
+                batch
+                    .each_request(most, CONCURRENCY, |target| target.wording, |targets, turn| job.send(targets, turn))
+                    .await
             }
-            Err(error) => {
-                warn!(channel = "oppo", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
-                batch.all(&error.outcome())
-            }
+            Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
 }
@@ -84,8 +81,6 @@ struct Job<'a> {
     credential: Credential<'a>,
     url: String,
     forget_unsubscribed: bool,
-    pace: Pace,
-    complaint: Complaint,
     payloads: ByWording<Payload<'a>>,
 }
 
@@ -98,8 +93,6 @@ impl<'a> Job<'a> {
             credential: Credential::new(shared, credentials, batch),
             url: format!("{}{SEND}", credentials.endpoint.trim_end_matches('/')),
             forget_unsubscribed: credentials.forget_unsubscribed,
-            pace: Pace::new(batch.rate),
-            complaint: Complaint::new(batch),
             payloads: batch.by_wording(|wording| Payload::new(batch.push, wording, default_title))?,
         })
     }
@@ -111,11 +104,11 @@ impl<'a> Job<'a> {
     }
 
     /// Sends to the devices of one request; once more, with another access token, if the first is refused.
-    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+    async fn send(&self, targets: Vec<&Target>, turn: Turn) -> Vec<Outcome> {
         let send = |token: AccessToken| {
-            let targets = &targets;
+            let (targets, turn) = (&targets, &turn);
             async move {
-                match self.try_send(targets, &token).await {
+                match self.try_send(targets, &token, turn).await {
                     Verdict::Unauthenticated => None,
                     verdict => Some(verdict.outcomes(targets, self.forget_unsubscribed)),
                 }
@@ -124,7 +117,7 @@ impl<'a> Job<'a> {
         self.credential.send_to(targets.len(), send).await
     }
 
-    async fn try_send(&self, targets: &[&Target], token: &AccessToken) -> Verdict {
+    async fn try_send(&self, targets: &[&Target], token: &AccessToken, turn: &Turn) -> Verdict {
         let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
             return Verdict::All(Outcome::Transient(None));
         };
@@ -134,19 +127,15 @@ impl<'a> Job<'a> {
             .append_pair("messages", &messages)
             .finish();
         let request = self.shared.http.post(&self.url, "application/x-www-form-urlencoded", form);
-        match self.shared.http.send(&self.pace, request).await {
-            Ok(Answer { status, retry_after, body }) => {
-                let verdict = answer::verdict(status, &body, retry_after);
-                if let Some(outcome) = verdict.of_all() {
-                    self.complaint.of_answer(outcome, status, &answer::code(&body));
-                }
-                verdict
-            }
-            Err(failure) => {
-                self.complaint.of_failure(&failure);
-                Verdict::All(failure.outcome())
-            }
+        let Answer { status, retry_after, body } = match self.batch.ask(&self.shared.http, turn, request).await {
+            Ok(answer) => answer,
+            Err(outcome) => return Verdict::All(outcome),
+        };
+        let verdict = answer::verdict(status, &body, retry_after);
+        if let Some(outcome) = verdict.of_all() {
+            self.batch.complaint.of_answer(outcome, status, &answer::code(&body));
         }
+        verdict
     }
 }
 

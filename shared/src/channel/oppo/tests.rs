@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::channel::Turns;
 use crate::channel::testkit::{Asked, MovedClock, Reply, Vendor, a_live_push, shared, target, targets};
 use crate::domain::{Channel, Push, Wording};
 use crate::runtime::Clock;
@@ -18,7 +19,7 @@ fn credentials(vendor: &Vendor) -> OppoCredentials {
 }
 
 async fn send(sender: &Sender, vendor: &Vendor, push: &Push, targets: &[Target], clock: &Clock) -> Vec<Outcome> {
-    let batch = Batch { channel: Channel::Oppo, push, targets, clock, rate: 5_000 };
+    let batch = Batch::new(Channel::Oppo, push, targets, clock, Turns::freely());
     sender.send(&credentials(vendor), &batch).await
 }
 
@@ -240,7 +241,7 @@ async fn an_address_that_is_none_is_for_a_person_to_mend() {
     let vendor = vendor(|asked| taken(asked, |_| None)).await;
     let clock = Clock::system();
     let (sender, push, targets) = (Sender::new(shared(&vendor, &clock)), a_live_push(&clock), targets(2));
-    let batch = Batch { channel: Channel::Oppo, push: &push, targets: &targets, clock: &clock, rate: 10 };
+    let batch = Batch::new(Channel::Oppo, &push, &targets, &clock, Turns::freely());
     for endpoint in ["http://localhost:80", "nowhere", ""] {
         let credentials = OppoCredentials { endpoint: endpoint.to_owned(), ..credentials(&vendor) };
         assert_eq!(sender.send(&credentials, &batch).await, vec![Outcome::Config; 2], "{endpoint}");

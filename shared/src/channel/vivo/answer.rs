@@ -135,7 +135,7 @@ fn of_user(status: i64, doubtful: bool) -> Outcome {
         // There is none such; it is uninstalled or unsubscribed.
         1 | 2 => Outcome::InvalidToken { doubtful, since: None },
         // No test user: the app may not send to others yet.
-        4 => Outcome::Config,
+        4 => Outcome::NotEntitled,
         _ => Outcome::Permanent,
     }
 }
@@ -202,7 +202,7 @@ mod tests {
             {"userid": "1", "status": 1}, {"userid": "2", "status": 2}, {"userid": "3", "status": 4},
             {"userid": "4", "status": 9}, {"userid": "elsewhere", "status": 1},
         ]});
-        let expected = [Outcome::Delivered, DEAD, DEAD, Outcome::Config, Outcome::Permanent];
+        let expected = [Outcome::Delivered, DEAD, DEAD, Outcome::NotEntitled, Outcome::Permanent];
         assert_eq!(outcomes(5, &body), expected);
         for none in [json!({"result": 0, "taskId": "t"}), json!({"result": 0, "invalidUsers": null})] {
             assert_eq!(outcomes(2, &none), vec![Outcome::Delivered; 2]);

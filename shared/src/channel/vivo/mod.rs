@@ -6,14 +6,13 @@ mod credential;
 mod payload;
 
 use serde::Serialize;
-use tracing::warn;
 
 use crate::domain::{Outcome, VivoCredentials};
 
 use super::access::AccessToken;
-use super::batch::{Batch, ByWording, Complaint};
-use super::pace::Pace;
+use super::batch::{Batch, ByWording};
 use super::rest::Answer;
+use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
 use credential::Credential;
@@ -58,12 +57,16 @@ impl Sender {
     pub(super) async fn send(&self, credentials: &VivoCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(&self.shared, credentials, batch) {
             Ok(job) => {
-                batch.each_request(MAX_LIST, CONCURRENCY, |target| target.wording, |targets| job.send(targets)).await
+                batch
+                    .each_request(
+                        MAX_LIST,
+                        CONCURRENCY,
+                        |target| target.wording,
+                        |targets, turn| job.send(targets, turn),
+                    )
+                    .await
             }
-            Err(error) => {
-                warn!(channel = "vivo", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
-                batch.all(&error.outcome())
-            }
+            Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
 }
@@ -74,8 +77,6 @@ struct Job<'a> {
     batch: &'a Batch<'a>,
     credential: Credential<'a>,
     endpoint: &'a str,
-    pace: Pace,
-    complaint: Complaint,
     payloads: ByWording<Payload<'a>>,
 }
 
@@ -86,18 +87,16 @@ impl<'a> Job<'a> {
             batch,
             credential: Credential::new(shared, credentials, batch),
             endpoint: credentials.endpoint.trim_end_matches('/'),
-            pace: Pace::new(batch.rate),
-            complaint: Complaint::new(batch),
             payloads: batch.by_wording(|wording| Payload::new(batch.push, wording, credentials))?,
         })
     }
 
     /// Sends to the devices of one list; once more, with another access token, if the first is refused.
-    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+    async fn send(&self, targets: Vec<&Target>, turn: Turn) -> Vec<Outcome> {
         let send = |token: AccessToken| {
-            let targets = &targets;
+            let (targets, turn) = (&targets, &turn);
             async move {
-                match self.try_send(targets, &token).await {
+                match self.try_send(targets, &token, turn).await {
                     Verdict::Unauthenticated => None,
                     verdict => Some(verdict.outcomes(targets)),
                 }
@@ -106,16 +105,17 @@ impl<'a> Job<'a> {
         self.credential.send_to(targets.len(), send).await
     }
 
-    async fn try_send(&self, targets: &[&Target], token: &AccessToken) -> Verdict {
+    async fn try_send(&self, targets: &[&Target], token: &AccessToken, turn: &Turn) -> Verdict {
         let Some(payload) = self.payloads.of(targets[0]) else { return Verdict::All(Outcome::Transient(None)) };
         if let [target] = targets {
-            return self.post(SEND, token, || payload.to_one(target, self.batch.remaining_secs())).await;
+            return self.post(SEND, token, turn, || payload.to_one(target, self.batch.remaining_secs())).await;
         }
         // A batch seldom has more than one list of a wording, so each list saves its own message: to share one would save
         // next to nothing.
-        match self.post(SAVE, token, || payload.saved(self.batch.remaining_secs())).await {
+        // vivo counts messages, and saving one is none.
+        match self.post(SAVE, token, &Turn::free(), || payload.saved(self.batch.remaining_secs())).await {
             Verdict::Taken { task: Some(task), .. } => {
-                self.post(SEND_TO_LIST, token, || payload.to_list(&task, targets)).await
+                self.post(SEND_TO_LIST, token, turn, || payload.to_list(&task, targets)).await
             }
             // Saved, and it does not say as what.
             Verdict::Taken { .. } => Verdict::All(Outcome::Transient(None)),
@@ -123,7 +123,13 @@ impl<'a> Job<'a> {
         }
     }
 
-    async fn post<T: Serialize>(&self, path: &str, token: &AccessToken, body: impl FnOnce() -> T) -> Verdict {
+    async fn post<T: Serialize>(
+        &self,
+        path: &str,
+        token: &AccessToken,
+        turn: &Turn,
+        body: impl FnOnce() -> T,
+    ) -> Verdict {
         if !self.batch.is_alive() {
             return Verdict::All(Outcome::Transient(None));
         }
@@ -131,19 +137,15 @@ impl<'a> Job<'a> {
         let body = serde_json::to_vec(&body()).unwrap_or_default();
         let url = format!("{}{path}", self.endpoint);
         let request = self.shared.http.post(&url, "application/json", body).header("authToken", token.expose());
-        match self.shared.http.send(&self.pace, request).await {
-            Ok(Answer { status, retry_after, body }) => {
-                let verdict = answer::verdict(status, &body, retry_after);
-                if let Some(outcome) = verdict.of_all() {
-                    self.complaint.of_answer(outcome, status, &answer::code(&body));
-                }
-                verdict
-            }
-            Err(failure) => {
-                self.complaint.of_failure(&failure);
-                Verdict::All(failure.outcome())
-            }
+        let Answer { status, retry_after, body } = match self.batch.ask(&self.shared.http, turn, request).await {
+            Ok(answer) => answer,
+            Err(outcome) => return Verdict::All(outcome),
+        };
+        let verdict = answer::verdict(status, &body, retry_after);
+        if let Some(outcome) = verdict.of_all() {
+            self.batch.complaint.of_answer(outcome, status, &answer::code(&body));
         }
+        verdict
     }
 }
 

@@ -7,6 +7,7 @@ use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::channel::Turns;
 use crate::channel::testkit::{
     self, Asked, MovedClock, Reply, Vendor, a_live_push, a_rich_push, shared, target, targets,
 };
@@ -21,7 +22,7 @@ fn credentials(vendor: &Vendor) -> VivoCredentials {
 }
 
 async fn send(sender: &Sender, vendor: &Vendor, push: &Push, targets: &[Target], clock: &Clock) -> Vec<Outcome> {
-    let batch = Batch { channel: Channel::Vivo, push, targets, clock, rate: 3_000 };
+    let batch = Batch::new(Channel::Vivo, push, targets, clock, Turns::freely());
     sender.send(&credentials(vendor), &batch).await
 }
 
@@ -252,7 +253,7 @@ async fn an_address_that_is_none_is_for_a_person_to_mend() {
     let vendor = vendor(taken).await;
     let clock = Clock::system();
     let (sender, push, targets) = (Sender::new(shared(&vendor, &clock)), a_live_push(&clock), targets(2));
-    let batch = Batch { channel: Channel::Vivo, push: &push, targets: &targets, clock: &clock, rate: 10 };
+    let batch = Batch::new(Channel::Vivo, &push, &targets, &clock, Turns::freely());
     for endpoint in ["http://localhost:80", "nowhere", ""] {
         let credentials = VivoCredentials { endpoint: endpoint.to_owned(), ..credentials(&vendor) };
         assert_eq!(sender.send(&credentials, &batch).await, vec![Outcome::Config; 2], "{endpoint}");

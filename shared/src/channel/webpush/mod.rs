@@ -12,13 +12,12 @@ mod subscription;
 use std::sync::Arc;
 
 use http::{HeaderValue, header};
-use tracing::warn;
 
 use crate::domain::{Outcome, WebpushCredentials};
 
-use super::batch::{Batch, ByWording, Complaint};
-use super::pace::Pace;
+use super::batch::{Batch, ByWording};
 use super::rest::Answer;
+use super::turns::Turn;
 use super::{Shared, Target};
 use credential::{InvalidKey, Signer, Signers};
 use encryption::TooLong;
@@ -79,11 +78,8 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &WebpushCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => batch.each(CONCURRENCY, |target| job.send(target)).await,
-            Err(error) => {
-                warn!(channel = "webpush", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
-                batch.all(&error.outcome())
-            }
+            Ok(job) => batch.each(CONCURRENCY, |target, turn| job.send(target, turn)).await,
+            Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
 }
@@ -94,8 +90,6 @@ struct Job<'a> {
     batch: &'a Batch<'a>,
     credentials: &'a WebpushCredentials,
     signer: Arc<Signer>,
-    pace: Pace,
-    complaint: Complaint,
     texts: ByWording<Vec<u8>>,
     topic: HeaderValue,
     urgency: &'static str,
@@ -108,8 +102,6 @@ impl<'a> Job<'a> {
             batch,
             credentials,
             signer: sender.signers.of(credentials)?,
-            pace: Pace::new(batch.rate),
-            complaint: Complaint::new(batch),
             texts: batch.by_wording(|wording| payload::text(batch.push, wording))?,
             topic: payload::topic(batch.push),
             urgency: payload::urgency(batch.push),
@@ -117,7 +109,7 @@ impl<'a> Job<'a> {
     }
 
     /// Sends to one browser.
-    async fn send(&self, target: &Target) -> Outcome {
+    async fn send(&self, target: &Target, turn: Turn) -> Outcome {
         if !self.batch.is_alive() {
             return Outcome::Transient(None);
         }
@@ -125,16 +117,13 @@ impl<'a> Job<'a> {
             Ok(request) => request,
             Err(error) => return error.outcome(),
         };
-        match self.shared.http.send(&self.pace, request).await {
+        match self.batch.ask(&self.shared.http, &turn, request).await {
             Ok(Answer { status, retry_after, .. }) => {
                 let outcome = answer::outcome(status, retry_after);
-                self.complaint.of_answer(&outcome, status, "");
+                self.batch.complaint.of_answer(&outcome, status, "");
                 outcome
             }
-            Err(failure) => {
-                self.complaint.of_failure(&failure);
-                failure.outcome()
-            }
+            Err(outcome) => outcome,
         }
     }
 

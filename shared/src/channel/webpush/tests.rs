@@ -9,6 +9,7 @@ use p256::pkcs8::EncodePrivateKey;
 use serde_json::json;
 
 use super::*;
+use crate::channel::Turns;
 use crate::channel::testkit::{self, Asked, MovedClock, Reply, Vendor, a_live_push, target};
 use crate::domain::{Channel, Push, Wording};
 use crate::runtime::Clock;
@@ -38,7 +39,7 @@ fn browsers(vendor: &Vendor, count: usize) -> Vec<Target> {
 
 async fn send(vendor: &Vendor, push: &Push, targets: &[Target], clock: &Clock) -> Vec<Outcome> {
     let sender = Sender::new(testkit::shared(vendor, clock));
-    let batch = Batch { channel: Channel::Webpush, push, targets, clock, rate: 100_000 };
+    let batch = Batch::new(Channel::Webpush, push, targets, clock, Turns::freely());
     sender.send(&credentials(&vendor.endpoint), &batch).await
 }
 
@@ -158,7 +159,7 @@ async fn a_credential_that_cannot_be_right_is_for_a_person_to_mend() {
     let vendor = Vendor::start(|_| taken()).await;
     let (clock, targets) = (Clock::system(), browsers(&vendor, 2));
     let push = a_live_push(&clock);
-    let batch = Batch { channel: Channel::Webpush, push: &push, targets: &targets, clock: &clock, rate: 100_000 };
+    let batch = Batch::new(Channel::Webpush, &push, &targets, &clock, Turns::freely());
     let right = credentials(&vendor.endpoint);
     for wrong in [
         WebpushCredentials { private_key: "no key".to_owned().into(), ..right.clone() },

@@ -5,6 +5,7 @@ use aws_sdk_apigatewaymanagement::error::SdkError;
 use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
 use http::StatusCode;
 
+use crate::channel::turns::Missed;
 use crate::domain::Outcome;
 
 /// Why a frame was not written.
@@ -22,6 +23,8 @@ pub(super) enum Refusal {
     Unavailable,
     /// The push ended its life before this post's turn.
     Late,
+    /// Its turn was over.
+    Missed,
 }
 
 impl Refusal {
@@ -33,7 +36,14 @@ impl Refusal {
             Self::Malformed => Outcome::Permanent,
             Self::Forbidden => Outcome::Config,
             Self::Unavailable | Self::Late => Outcome::Transient(None),
+            Self::Missed => Outcome::Unsent,
         }
+    }
+}
+
+impl From<Missed> for Refusal {
+    fn from(Missed: Missed) -> Self {
+        Self::Missed
     }
 }
 

@@ -14,8 +14,8 @@ use aws_sdk_apigatewaymanagement::primitives::Blob;
 use crate::domain::Outcome;
 
 use super::Target;
-use super::batch::{Batch, Complaint};
-use super::pace::Pace;
+use super::batch::Batch;
+use super::turns::Turn;
 use answer::Refusal;
 pub use payload::frame;
 pub use socket::{CloseError, Ended, PostError, Sockets};
@@ -25,7 +25,8 @@ pub use socket::{CloseError, Ended, PostError, Sockets};
 const CONCURRENCY: usize = 100;
 
 /// A connection answers "gone" until its `$connect` has returned, and may be written to from a little before. This much
-/// later it has: whatever `$connect` does after it has made the connection known must take no longer.
+/// later it has: whatever `$connect` does after it has made the connection known must take no longer. Only what is gone
+/// then too is gone.
 pub const NEWBORN: Duration = Duration::from_secs(1);
 
 /// Writes to sockets.
@@ -40,39 +41,24 @@ impl Sender {
 
     /// One outcome for each connection of the batch.
     pub(super) async fn send(&self, batch: &Batch<'_>) -> Vec<Outcome> {
-        let job = Job {
-            client: &self.client,
-            batch,
-            pace: Pace::new(batch.rate),
-            complaint: Complaint::new(batch),
-            frame: Blob::new(frame(batch.push).into_bytes()),
-        };
-        batch.each(CONCURRENCY, |target| job.send(target)).await
+        let job = Job { client: &self.client, batch, frame: Blob::new(frame(batch.push).into_bytes()) };
+        batch.each(CONCURRENCY, |target, turn| job.send(target, turn)).await
     }
 }
 
 struct Job<'a> {
     client: &'a Client,
     batch: &'a Batch<'a>,
-    pace: Pace,
-    complaint: Complaint,
     frame: Blob,
 }
 
 impl Job<'_> {
-    async fn send(&self, target: &Target) -> Outcome {
-        match self.try_send(target).await {
-            Ok(()) => Outcome::Delivered,
-            Err(Refusal::Gone) => {
-                tokio::time::sleep(NEWBORN).await;
-                self.try_send(target).await.map_or_else(|refusal| refusal.outcome(), |()| Outcome::Delivered)
-            }
-            Err(refusal) => refusal.outcome(),
-        }
+    async fn send(&self, target: &Target, turn: Turn) -> Outcome {
+        self.try_send(target, turn).await.map_or_else(|refusal| refusal.outcome(), |()| Outcome::Delivered)
     }
 
-    async fn try_send(&self, target: &Target) -> Result<(), Refusal> {
-        self.pace.turn().await;
+    async fn try_send(&self, target: &Target, turn: Turn) -> Result<(), Refusal> {
+        turn.take().await?;
         if !self.batch.is_alive() {
             return Err(Refusal::Late);
         }
@@ -89,8 +75,8 @@ impl Job<'_> {
         posted.map(drop).map_err(|error| {
             let (refusal, status) = answer::refusal(&error);
             match status {
-                Some(status) => self.complaint.of_answer(&refusal.outcome(), status, ""),
-                None => self.complaint.of_failure(&error),
+                Some(status) => self.batch.complaint.of_answer(&refusal.outcome(), status, ""),
+                None => self.batch.complaint.of_failure(&error),
             }
             refusal
         })

@@ -4,13 +4,12 @@ mod answer;
 mod payload;
 
 use secrecy::ExposeSecret;
-use tracing::warn;
 
 use crate::domain::{Outcome, XiaomiCredentials};
 
-use super::batch::{Batch, ByWording, Complaint};
-use super::pace::Pace;
+use super::batch::{Batch, ByWording};
 use super::rest::Answer;
+use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
 use payload::Payload;
@@ -53,12 +52,9 @@ impl Sender {
             Ok(job) => {
                 let job = &job;
                 let key = |target| (job.package(target), target.wording);
-                batch.each_request(MAX_TOKENS, CONCURRENCY, key, |targets| job.send(targets)).await
+                batch.each_request(MAX_TOKENS, CONCURRENCY, key, |targets, turn| job.send(targets, turn)).await
             }
-            Err(error) => {
-                warn!(channel = "xiaomi", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
-                batch.all(&error.outcome())
-            }
+            Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
 }
@@ -69,8 +65,6 @@ struct Job<'a> {
     batch: &'a Batch<'a>,
     credentials: &'a XiaomiCredentials,
     url: String,
-    pace: Pace,
-    complaint: Complaint,
     payloads: ByWording<Payload<'a>>,
 }
 
@@ -81,8 +75,6 @@ impl<'a> Job<'a> {
             batch,
             credentials,
             url: format!("{}/v3/message/regid", credentials.endpoint.trim_end_matches('/')),
-            pace: Pace::new(batch.rate),
-            complaint: Complaint::new(batch),
             payloads: batch.by_wording(|wording| Payload::new(batch.push, wording, credentials))?,
         })
     }
@@ -95,26 +87,23 @@ impl<'a> Job<'a> {
     }
 
     /// Sends to the devices of one request, which share package and wording.
-    async fn send(&self, targets: Vec<&Target>) -> Vec<Outcome> {
+    async fn send(&self, targets: Vec<&Target>, turn: Turn) -> Vec<Outcome> {
         let Some(payload) = self.payloads.of(targets[0]).filter(|_| self.batch.is_alive()) else {
             return vec![Outcome::Transient(None); targets.len()];
         };
         let body = payload.body(self.package(targets[0]), &targets, self.batch.remaining_secs());
         let key = format!("key={}", self.credentials.app_secret.expose_secret());
         let request = self.shared.http.post(&self.url, "application/x-www-form-urlencoded", body);
-        match self.shared.http.send(&self.pace, request.header(http::header::AUTHORIZATION, key)).await {
-            Ok(Answer { status, retry_after, body }) => {
-                let (code, verdict) = answer::verdict(status, &body, retry_after);
-                if let Verdict::All(outcome) = &verdict {
-                    self.complaint.of_answer(outcome, status, &code.map(|code| code.to_string()).unwrap_or_default());
-                }
-                verdict.outcomes(&targets)
-            }
-            Err(failure) => {
-                self.complaint.of_failure(&failure);
-                vec![failure.outcome(); targets.len()]
-            }
+        let Answer { status, retry_after, body } =
+            match self.batch.ask(&self.shared.http, &turn, request.header(http::header::AUTHORIZATION, key)).await {
+                Ok(answer) => answer,
+                Err(outcome) => return vec![outcome; targets.len()],
+            };
+        let (code, verdict) = answer::verdict(status, &body, retry_after);
+        if let Verdict::All(outcome) = &verdict {
+            self.batch.complaint.of_answer(outcome, status, &code.map(|code| code.to_string()).unwrap_or_default());
         }
+        verdict.outcomes(&targets)
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::channel::Turns;
 use crate::channel::testkit::{
     self, Asked, MovedClock, Reply, Vendor, a_live_push, a_rich_push, shared, target, targets,
 };
@@ -25,7 +26,7 @@ fn credentials(vendor: &Vendor) -> XiaomiCredentials {
 }
 
 async fn send(vendor: &Vendor, push: &Push, targets: &[Target], clock: &Clock) -> Vec<Outcome> {
-    let batch = Batch { channel: Channel::Xiaomi, push, targets, clock, rate: 100_000 };
+    let batch = Batch::new(Channel::Xiaomi, push, targets, clock, Turns::freely());
     Sender::new(shared(vendor, clock)).send(&credentials(vendor), &batch).await
 }
 
@@ -180,7 +181,7 @@ async fn what_cannot_be_sent_is_not_tried() {
     for (n, change) in changes.into_iter().enumerate() {
         let mut credentials = credentials(&vendor);
         change(&mut credentials);
-        let batch = Batch { channel: Channel::Xiaomi, push: &push, targets: &targets, clock: &clock, rate: 10 };
+        let batch = Batch::new(Channel::Xiaomi, &push, &targets, &clock, Turns::freely());
         assert_eq!(sender.send(&credentials, &batch).await, vec![Outcome::Config; 2], "{n}");
     }
     push.notification = None;
