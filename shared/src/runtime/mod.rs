@@ -1,9 +1,10 @@
-//! What a function needs of its surroundings: settings, the AWS clients, the clock, HTTP, the log.
+//! What a function needs of its surroundings: settings, the AWS clients, the clock, HTTP, the log, metrics.
 
 pub mod aws;
 mod clock;
 pub mod config;
 pub mod http;
+pub mod metrics;
 pub mod telemetry;
 pub mod tls;
 
