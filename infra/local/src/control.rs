@@ -80,6 +80,7 @@ impl Control {
             .route("/faults", get(faults).put(set_faults))
             .route("/clock", get(clock).post(advance))
             .route("/logs", get(logs))
+            .route("/metrics", get(metrics))
             .route("/idle", get(idle))
             .with_state(Arc::new(self))
             .merge(vendors)
@@ -210,6 +211,10 @@ struct LogsQuery {
 
 async fn logs(State(stack): Stack, Query(query): Query<LogsQuery>) -> Response {
     Json(stack.logs.kept(query.function.as_deref())).into_response()
+}
+
+async fn metrics(State(stack): Stack) -> Response {
+    Json(stack.logs.metrics().sums()).into_response()
 }
 
 #[derive(Deserialize)]

@@ -14,6 +14,7 @@ pub mod lambda;
 pub mod listen;
 pub mod logs;
 pub mod mapping;
+pub mod metrics;
 mod net;
 pub mod rights;
 pub mod schedule;

@@ -10,6 +10,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::metrics::{Metrics, is_metric};
+
 /// How many lines are kept.
 const KEPT: usize = 5000;
 
@@ -41,6 +43,7 @@ struct Shared {
     level: Level,
     file: Option<Mutex<File>>,
     lines: Mutex<VecDeque<Line>>,
+    metrics: Metrics,
 }
 
 /// One line of one environment.
@@ -66,6 +69,7 @@ impl Logs {
                 level,
                 file: file.map(File::create).transpose()?.map(Mutex::new),
                 lines: Mutex::default(),
+                metrics: Metrics::default(),
             }),
         })
     }
@@ -85,6 +89,7 @@ impl Logs {
         } else if level_of(&line.line, is_error) >= self.shared.level {
             drop(io::stderr().write_all(shown.as_bytes()));
         }
+        self.shared.metrics.take(&line.line);
         let mut lines = self.lines();
         if lines.len() == KEPT {
             lines.pop_front();
@@ -103,13 +108,22 @@ impl Logs {
         self.lines().iter().filter(wanted).cloned().collect()
     }
 
+    /// What the lines have counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
     fn lines(&self) -> std::sync::MutexGuard<'_, VecDeque<Line>> {
         self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A line that does not say its level is bad news on standard error, and news on standard output.
+/// A line that does not say its level is bad news on standard error, and news on standard output. What a metric says is
+/// only that Lambda shall keep it.
 fn level_of(line: &str, is_error: bool) -> Level {
+    if is_metric(line) {
+        return Level::Info;
+    }
     let unsaid = if is_error { Level::Warn } else { Level::Info };
     if line.starts_with('{')
         && let Ok(Value::Object(fields)) = serde_json::from_str(line)
@@ -147,7 +161,7 @@ mod tests {
     #[test]
     fn a_panic_is_shown_and_a_metric_is_not() {
         assert_eq!(level_of("thread 'main' panicked at src/lib.rs:1:1:", true), Level::Warn);
-        assert_eq!(level_of(r#"{"_aws":{"Timestamp":0}}"#, false), Level::Info);
+        assert_eq!(level_of(r#"{"_aws":{"Timestamp":0},"level":"WARN"}"#, false), Level::Info);
     }
 
     #[test]

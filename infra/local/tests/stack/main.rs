@@ -128,6 +128,17 @@ async fn concurrent_requests_have_environments_of_their_own_up_to_the_limit() ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_functions_count_is_added_up() -> Test {
+    let stack = Running::start().await;
+    assert_eq!(stack.local("/metrics").await?, json!({}));
+    assert_eq!(stack.act("count", "").await?.status(), StatusCode::ACCEPTED);
+    let sums = json!({"Delivered": {"fcm": 4}, "Stopped": {"fcm": 1}});
+    eventually(async || stack.local("/metrics").await.unwrap() == sums).await;
+    stack.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_worked_on_and_what_it_cost_is_known() -> Test {
     let stack = Running::start().await;
     assert_eq!(stack.act("send", "one").await?.status(), StatusCode::ACCEPTED);
