@@ -1,5 +1,9 @@
 //! What the template may say, and where it is told off.
 
+use fanfare::domain::Channel;
+use fanfare::runtime::metrics::MetricName;
+use serde_json::{Value as Json, json};
+
 use super::function::short_name;
 use super::*;
 
@@ -211,10 +215,11 @@ fn functions_are_named_after_their_ids() {
     assert_eq!(short_name("DeliverWsFunction"), "deliver-ws");
 }
 
+const DEPLOYED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml"));
+
 #[test]
 fn the_template_that_is_deployed_is_understood() {
-    let source = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml"));
-    let template = parse(source).unwrap_or_else(|error| panic!("{error}"));
+    let template = parse(DEPLOYED).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(template.tables.len(), 3);
     assert!(template.tables.iter().all(|table| table.ttl.as_deref() == Some("expires_at")));
     assert!(template.http.is_some());
@@ -232,4 +237,54 @@ fn the_template_that_is_deployed_is_understood() {
             assert!(redrive["maxReceiveCount"].as_u64() >= Some(5), "{}", queue.id);
         }
     }
+}
+
+/// The properties of the resources of one kind in the template that is deployed.
+fn deployed(kind: &str) -> Vec<Json> {
+    let (root, around) = (Node::parse(DEPLOYED).unwrap(), around());
+    let scope = scope(&root, &around).unwrap();
+    let resources = section(&root, "Resources").unwrap().iter().map(|(_, node)| scope.json(node).unwrap());
+    resources.filter(|resource| resource["Type"] == kind).map(|resource| resource["Properties"].clone()).collect()
+}
+
+#[test]
+fn every_channel_that_may_be_stopped_has_an_alarm_on_what_its_function_counts() {
+    let mut watched: Vec<String> = deployed("AWS::CloudWatch::Alarm")
+        .iter()
+        .filter(|alarm| alarm["MetricName"] == json!(MetricName::Stopped))
+        .map(|alarm| {
+            assert_eq!(alarm["Namespace"], STACK, "{alarm}");
+            assert_eq!((&alarm["Statistic"], &alarm["Threshold"]), (&json!("Sum"), &json!(0)), "{alarm}");
+            let dimensions = alarm["Dimensions"].as_array().unwrap();
+            assert_eq!((dimensions.len(), &dimensions[0]["Name"]), (1, &json!("Channel")), "{alarm}");
+            dimensions[0]["Value"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let functions = parse(DEPLOYED).unwrap().functions;
+    let mut counting: Vec<String> = functions
+        .iter()
+        .filter(|function| function.environment.get("FANFARE_METRICS_NAMESPACE").is_some_and(|name| name == STACK))
+        .filter_map(|function| function.environment.get("FANFARE_CHANNEL").cloned())
+        .collect();
+    let mut channels: Vec<String> = Channel::ALL.iter().map(ToString::to_string).collect();
+    for names in [&mut watched, &mut counting, &mut channels] {
+        names.sort_unstable();
+    }
+    assert_eq!(counting, channels);
+    channels.retain(|channel| channel != Channel::Ws.name());
+    assert_eq!(watched, channels);
+}
+
+#[test]
+fn the_dashboard_shows_every_metric() {
+    let [dashboard] = deployed("AWS::CloudWatch::Dashboard").try_into().unwrap();
+    let body: Json = serde_json::from_str(dashboard["DashboardBody"].as_str().unwrap()).unwrap();
+    let shown = body["widgets"].as_array().unwrap().iter().map(|widget| {
+        let properties = &widget["properties"];
+        let title = properties["title"].as_str().unwrap();
+        let search = format!("SEARCH('{{\"{STACK}\",Channel}} MetricName=\"{title}\"', 'Sum', 300)");
+        assert_eq!(properties["metrics"], json!([[{"expression": search}]]));
+        json!(title)
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), MetricName::ALL.map(|name| json!(name)));
 }
