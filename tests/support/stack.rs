@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use fanfare::dialect::tencent::task_id::push_id_of;
 use fanfare::dialect::tencent::usersig;
 use fanfare::domain::{Channel, PushId};
+use fanfare::runtime::metrics::MetricName;
 use fanfare::store::{Account, AccountStore, LedgerStore, PushStore, RestStore, SnapshotStore};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -257,6 +258,12 @@ impl Stack {
     pub async fn deliveries(&self, channel: &str) -> Vec<Value> {
         let deliveries = self.local(Method::GET, &format!("deliveries?channel={channel}"), None).await;
         deliveries.as_array().unwrap().clone()
+    }
+
+    /// What functions have counted by a metric on a channel. A line may come a moment after the work that it counts.
+    pub async fn counted(&self, metric: MetricName, channel: Channel) -> u64 {
+        let sums = self.local(Method::GET, "metrics", None).await;
+        sums[format!("{metric:?}")][channel.name()].as_u64().unwrap_or(0)
     }
 
     /// Waits for what may take a moment.
