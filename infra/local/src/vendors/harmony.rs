@@ -82,7 +82,7 @@ impl Vendor for Harmony {
         match self.judge(call.request, call.now_ms) {
             Ok(message) => self.bend(call.behaviour, message),
             Err(Refusal(code, words)) => Reply {
-                answer: self.result(StatusCode::OK, code, &words),
+                answer: self.result(refusal_status(code), code, &words),
                 outcomes: refused(message::claimed_tokens(&call.request.body)),
                 authenticated: false,
             },
@@ -106,16 +106,14 @@ impl Harmony {
         }
         let is_bad = |token: &String| behaviour.is_dead(token) || !message::is_token(token);
         let bad: Vec<&String> = message.tokens.iter().filter(|token| is_bad(token)).collect();
-        let illegal = json!({
-            "illegalTokens": {"tokenFormatError": bad, "tokenPlatformNotSupport": [], "noRight": []},
-            "success": message.tokens.len() - bad.len(),
-            "failure": bad.len(),
-        })
-        .to_string();
-        let answer = match bad.len() {
-            0 => self.result(StatusCode::OK, "80000000", "Success"),
-            n if n == message.tokens.len() => self.result(StatusCode::OK, "80300007", &illegal),
-            _ => self.result(StatusCode::OK, "80100000", &illegal),
+        let mut illegal = json!({"illegalTokens": {"tokenFormatError": bad}, "failure": bad.len()});
+        let answer = match (bad.len(), message.tokens.len() - bad.len()) {
+            (0, _) => self.result(StatusCode::OK, "80000000", "Success"),
+            (_, 0) => self.result(refusal_status("80300007"), "80300007", &illegal.to_string()),
+            (_, good) => {
+                illegal["success"] = good.into();
+                self.result(StatusCode::OK, "80100000", &illegal.to_string())
+            }
         };
         let outcomes = message.tokens.iter().map(|token| Outcome { token: token.clone(), accepted: !is_bad(token) });
         Reply { answer, outcomes: outcomes.collect(), authenticated: true }
@@ -125,6 +123,11 @@ impl Harmony {
         let number = self.answered.fetch_add(1, Ordering::Relaxed) + 1;
         Answer::json(status, &json!({"code": code, "msg": msg, "requestId": format!("{number:016}")}))
     }
+}
+
+/// The status that stands beside a result code: a wrong provider token is 401, whatever else is wrong 400.
+fn refusal_status(code: &str) -> StatusCode {
+    if code.starts_with("802") { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST }
 }
 
 fn refused(tokens: Vec<String>) -> Vec<Outcome> {

@@ -70,7 +70,10 @@ pub(super) fn verdict(status: StatusCode, body: &[u8], retry_after: Option<Durat
         500.. => return all(Outcome::Transient(retry_after)),
         _ => {}
     }
-    let Ok(Body { code, msg }) = serde_json::from_slice::<Body>(body) else { return all(Outcome::Transient(None)) };
+    let Ok(Body { code, msg }) = serde_json::from_slice::<Body>(body) else {
+        // No such service: the project's id leads nowhere.
+        return all(if status == StatusCode::NOT_FOUND { Outcome::Config } else { Outcome::Transient(None) });
+    };
     match code.as_str() {
         "80000000" => all(Outcome::Delivered),
         "80100000" => match refused(&msg, false) {
@@ -86,7 +89,7 @@ pub(super) fn verdict(status: StatusCode, body: &[u8], retry_after: Option<Durat
                 None => all(others),
             }
         }
-        // 80200003 is not in this list of Huawei's, but in the one for Android.
+        // 80200003 is not in this list of Huawei's, but in the one for Android; so is 80600003.
         "80200001" | "80200003" | "80200005" => Verdict::Unauthenticated,
         "80600003" | "81000001" => all(Outcome::Transient(None)),
         // No right, a limit of test messages, a token that lives too long, a penalty.
@@ -103,9 +106,13 @@ fn refused(msg: &str, doubtful: bool) -> Option<HashMap<String, Outcome>> {
     let mut refused = HashMap::new();
     for (reason, tokens) in illegal_tokens {
         let outcome = match reason.as_str() {
+            // Both are mended by another token only.
             "tokenFormatError" | "tokenPlatformNotSupport" => Outcome::InvalidToken { doubtful, since: None },
-            // The project may not send this kind of message to them: the tokens are good.
+            // Tokens of another project's app, or of a phone that had HarmonyOS 4 before.
             "noRight" => Outcome::NotEntitled,
+            // The app is none of the project's; it may not send alerts, or nothing at all.
+            "appinfoError" | "noPushTypeRight" | "disableSendHuaweiMsgBecauseOfPenalty" => Outcome::Config,
+            // Countries that are not served, and what is said of messages that are no alerts.
             _ => Outcome::Permanent,
         };
         refused.extend(tokens.into_iter().map(|token| (token, outcome.clone())));
@@ -190,6 +197,7 @@ mod tests {
             assert_eq!(outcomes(status, r#"{"code":"80000000"}"#, Some(9)), all(outcome), "{status}");
         }
         assert_eq!(outcomes(503, "", None), all(Outcome::Throttled(None)));
+        assert_eq!(outcomes(404, "<html>", None), all(Outcome::Config));
     }
 
     #[test]
@@ -218,9 +226,30 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_has_its_meaning() {
+        for (reason, outcome) in [
+            ("tokenFormatError", BAD),
+            ("tokenPlatformNotSupport", BAD),
+            ("noRight", Outcome::Config),
+            ("appinfoError", Outcome::Config),
+            ("noPushTypeRight", Outcome::Config),
+            ("disableSendHuaweiMsgBecauseOfPenalty", Outcome::Config),
+            ("countryNotSupport", Outcome::Permanent),
+            ("atomicUnableSendUnsubscribedMsg", Outcome::Permanent),
+            ("differentImgVerifyPolicy", Outcome::Permanent),
+        ] {
+            let outcomes = coded("80100000", &illegal(&json!({reason: ["b"]})));
+            assert_eq!(outcomes, [Outcome::Delivered, outcome, Outcome::Delivered, Outcome::Delivered], "{reason}");
+        }
+    }
+
+    #[test]
     fn where_all_failed_a_wrong_setting_of_ours_is_as_likely() {
         let reasons = json!({"tokenFormatError": ["a", "b"], "noRight": ["c"]});
         assert_eq!(coded("80300007", &illegal(&reasons)), [DOUBTFUL, DOUBTFUL, Outcome::NotEntitled, DOUBTFUL]);
+        // As Huawei's own example has it: without the number of successes.
+        let msg = r#"{"failure":1,"illegalTokens":{"noPushTypeRight":["a"]}}"#;
+        assert_eq!(coded("80300007", msg), [Outcome::Config, DOUBTFUL, DOUBTFUL, DOUBTFUL]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a push looks like to HarmonyOS.
+//! What a push looks like to HarmonyOS (Huawei, "Scenario-based messages: request parameters").
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -57,15 +57,16 @@ struct Shown<'a> {
     click_action: ClickAction,
     #[serde(skip_serializing_if = "Option::is_none")]
     badge: Option<OnIcon>,
-    /// This, `sound_duration` and `set_num` of the badge are named from memory: Huawei's examples have the other members,
-    /// and not these.
+    /// A file in the app's `resources/rawfile`. Not heard where the category is `MARKETING`.
     #[serde(skip_serializing_if = "Option::is_none")]
     sound: Option<&'a str>,
+    /// How long it plays, over and over if it is shorter: 1 to 60 seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     sound_duration: Option<u8>,
-    /// A notification replaces one with the same: even where a push is sent twice, one shows.
+    /// A notification replaces one with the same.
     notify_id: u32,
-    /// Of messages with the same, Huawei sends one to a device. At most 64 characters.
+    /// Of messages with the same, a device shows the first and is silent about others, for 24 hours: even where a push is
+    /// sent twice, one shows. 1 to 64 letters, digits, and `+/=-_`.
     app_message_id: String,
 }
 
@@ -77,6 +78,7 @@ struct ClickAction {
     data: Map<String, Value>,
 }
 
+/// 1 to 99 more, or 0 to 99.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OnIcon {
@@ -93,7 +95,7 @@ impl<'a> Payload<'a> {
         let own = &notification.harmony;
         let notification = Shown {
             category: own.category.as_ref().unwrap_or(&credentials.default_category).to_ascii_uppercase(),
-            // Whether there may be none is not established: the text stands in for it.
+            // Huawei demands one: the text stands in for it.
             title: shown.title.filter(|title| !title.is_empty()).unwrap_or(shown.text),
             body: shown.text,
             image: own.image.as_deref(),

@@ -81,6 +81,8 @@ struct Notification {
     sound_duration: Option<i64>,
     notify_id: Option<i64>,
     app_message_id: Option<String>,
+    #[serde(rename = "foregroundShow")]
+    _foreground_show: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -168,22 +170,22 @@ fn check_notification(notification: &Notification) -> Result<(), &'static str> {
         ..
     } = notification;
     let badge = badge.as_ref();
-    let numbers: Vec<i64> = badge.into_iter().flat_map(|badge| [badge.add_num, badge.set_num]).flatten().collect();
+    let (added, set) = (badge.and_then(|badge| badge.add_num), badge.and_then(|badge| badge.set_num));
+    let is_id_char = |c: char| c.is_ascii_alphanumeric() || c.is_whitespace() || "+/=-_".contains(c);
     let rules = [
         (CATEGORIES.contains(&category.as_str()), "category is not known"),
         (!title.is_empty() && !body.is_empty(), "title and body must not be empty"),
         (image.as_ref().is_none_or(|image| image.starts_with("https://")), "image must be an https address"),
         (matches!(click_action.action_type, 0 | 1), "clickAction.actionType must be 0 or 1"),
-        (badge.is_none() || numbers.len() == 1, "badge must have one of addNum and setNum"),
-        (numbers.iter().all(|number| (0..=MAX_BADGE).contains(number)), "badge must be 0 to 99"),
+        // Huawei takes both, and only setNum counts: a sender of ours means one.
+        (badge.is_none() || added.is_some() != set.is_some(), "badge must have one of addNum and setNum"),
+        (added.is_none_or(|number| (1..=MAX_BADGE).contains(&number)), "badge addNum value ranges from 1 to 99"),
+        (set.is_none_or(|number| (0..=MAX_BADGE).contains(&number)), "badge setNum value ranges from 0 to 99"),
         (sound_duration.is_none_or(|secs| (1..=60).contains(&secs)), "soundDuration must be 1 to 60"),
+        (notify_id.is_none_or(|id| (0..=i64::from(i32::MAX)).contains(&id)), "notifyId must be 0 to 2147483647"),
         (
-            notify_id.is_none_or(|id| (0..=i64::from(i32::MAX)).contains(&id)),
-            "notifyId must be a positive 32-bit number",
-        ),
-        (
-            app_message_id.as_ref().is_none_or(|id| (1..=64).contains(&id.len())),
-            "appMessageId must have 1 to 64 characters",
+            app_message_id.as_ref().is_none_or(|id| (1..=64).contains(&id.len()) && id.chars().all(is_id_char)),
+            "appMessageId must have 1 to 64 letters, digits, and some marks",
         ),
     ];
     rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(*rule))
