@@ -1,4 +1,5 @@
-//! What OPPO answers (OPPO, "Public return codes" and those of its calls).
+//! What OPPO answers (OPPO, "Addresses, public parameters and return codes"). Numbers from 10000 on are those of its calls:
+//! two of them are known.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -114,12 +115,16 @@ fn outcome(code: i64, retry_after: Option<Duration>) -> Outcome {
         INVALID => Outcome::InvalidToken { doubtful: true, since: None },
         UNSUBSCRIBED => Outcome::Suspended,
         11 | 29 => Outcome::Auth,
+        // Flow control of OPPO's; called too often, by two numbers.
         -2 | 13 | 55 => Outcome::Throttled(retry_after),
-        -1 => Outcome::Transient(retry_after),
+        // More messages than a day may have.
         33 => Outcome::QuotaUntilTomorrow,
-        14..=19 | 26 | 27 | 28 | 30 => Outcome::Config,
-        40 | 41 | 51 | 67 => Outcome::Permanent,
-        // What nobody knows may pass.
+        // The key, the signature and its time; a black list, and rights that the app does not have, or is not to have.
+        14..=19 | 26..=28 | 30 | 59 => Outcome::Config,
+        // Not the call that it should be: method, version, encoding. Parameters that are missing or wrong, pictures,
+        // categories and levels.
+        12 | 20..=25 | 40 | 41 | 51 | 67 => Outcome::Permanent,
+        // -1 is a service that is not there for now; and what nobody knows may pass.
         _ => Outcome::Transient(retry_after),
     }
 }
@@ -153,8 +158,8 @@ mod tests {
             (&[-2, 13, 55], Outcome::Throttled(after)),
             (&[-1, 1, 4_711, 10_002], Outcome::Transient(after)),
             (&[33], Outcome::QuotaUntilTomorrow),
-            (&[14, 15, 16, 17, 18, 19, 26, 27, 28, 30], Outcome::Config),
-            (&[40, 41, 51, 67], Outcome::Permanent),
+            (&[14, 15, 16, 17, 18, 19, 26, 27, 28, 30, 59], Outcome::Config),
+            (&[12, 20, 21, 22, 23, 24, 25, 40, 41, 51, 67], Outcome::Permanent),
         ];
         for (codes, expected) in cases {
             for code in *codes {
