@@ -264,8 +264,8 @@ pub struct VivoCredentials {
     /// The heading where a push has none, such as the app's name: vivo demands one. Absent: the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_title: Option<String>,
-    /// Longest time that vivo keeps a message, in seconds: its newer documents say a day, older ones seven. A day unless
-    /// said otherwise.
+    /// Longest time that vivo keeps a message, in seconds: a day, for which it takes whatever is longer. In older documents
+    /// there are seven. A day unless said otherwise.
     #[serde(default = "vivo_max_ttl_secs")]
     pub max_ttl_secs: u32,
     /// Devices a second, over all workers.

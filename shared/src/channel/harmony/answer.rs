@@ -230,7 +230,7 @@ mod tests {
         for (reason, outcome) in [
             ("tokenFormatError", BAD),
             ("tokenPlatformNotSupport", BAD),
-            ("noRight", Outcome::Config),
+            ("noRight", Outcome::NotEntitled),
             ("appinfoError", Outcome::Config),
             ("noPushTypeRight", Outcome::Config),
             ("disableSendHuaweiMsgBecauseOfPenalty", Outcome::Config),

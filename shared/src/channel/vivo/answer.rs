@@ -107,8 +107,11 @@ pub(super) fn verdict(status: StatusCode, body: &[u8], retry_after: Option<Durat
         10_000 => Verdict::Unauthenticated,
         10_302 => Verdict::Invalid(users(invalid_users)),
         10_072 => all(Outcome::Throttled(retry_after)),
-        10_070 | 10_252 | 10_254 => all(Outcome::QuotaUntilTomorrow),
-        // 10094, a category that does not fit (10096, 10097), and whatever else vivo has against the message.
+        // The day's messages of the operator's class and of the system's; saved messages, and those to all, of which this is
+        // none. vivo asks not to call again that day.
+        10_070 | 10_073 | 10_252 | 10_254 => all(Outcome::QuotaUntilTomorrow),
+        // An app of another token (10094), a category that is none (10096) or does not fit (10097), texts of a trial (10085,
+        // 10104), an hour when such messages are not sent (10071), and whatever else vivo has against the message.
         10_001..=10_999 => all(Outcome::Permanent),
         // What nobody knows may pass.
         _ => all(Outcome::Transient(retry_after)),
@@ -132,8 +135,10 @@ fn users(invalid: Option<Invalid>) -> HashMap<String, i64> {
 /// What the number beside a user means.
 fn of_user(status: i64, doubtful: bool) -> Outcome {
     match status {
-        // There is none such; it is uninstalled or unsubscribed.
+        // The app has none such; it is uninstalled, unsubscribed, or its data were cleared, which unsubscribes.
         1 | 2 => Outcome::InvalidToken { doubtful, since: None },
+        // In older documents: not online for 90 days.
+        3 => Outcome::Suspended,
         // No test user: the app may not send to others yet.
         4 => Outcome::NotEntitled,
         _ => Outcome::Permanent,
@@ -164,8 +169,8 @@ mod tests {
         let cases: &[(&[i64], Outcome)] = &[
             (&[10_000], Outcome::Auth),
             (&[10_072], Outcome::Throttled(Some(Duration::from_secs(7)))),
-            (&[10_070, 10_252, 10_254], Outcome::QuotaUntilTomorrow),
-            (&[10_094, 10_096, 10_097, 10_999], Outcome::Permanent),
+            (&[10_070, 10_073, 10_252, 10_254], Outcome::QuotaUntilTomorrow),
+            (&[10_071, 10_085, 10_094, 10_096, 10_097, 10_104, 10_999], Outcome::Permanent),
             (&[-1, 1, 20_000], Outcome::Transient(Some(Duration::from_secs(7)))),
         ];
         for (results, expected) in cases {
@@ -200,10 +205,10 @@ mod tests {
     fn those_who_are_named_are_not_sent_to() {
         let body = json!({"result": 0, "invalidUsers": [
             {"userid": "1", "status": 1}, {"userid": "2", "status": 2}, {"userid": "3", "status": 4},
-            {"userid": "4", "status": 9}, {"userid": "elsewhere", "status": 1},
+            {"userid": "4", "status": 9}, {"userid": "5", "status": 3}, {"userid": "elsewhere", "status": 1},
         ]});
-        let expected = [Outcome::Delivered, DEAD, DEAD, Outcome::NotEntitled, Outcome::Permanent];
-        assert_eq!(outcomes(5, &body), expected);
+        let expected = [Outcome::Delivered, DEAD, DEAD, Outcome::NotEntitled, Outcome::Permanent, Outcome::Suspended];
+        assert_eq!(outcomes(6, &body), expected);
         for none in [json!({"result": 0, "taskId": "t"}), json!({"result": 0, "invalidUsers": null})] {
             assert_eq!(outcomes(2, &none), vec![Outcome::Delivered; 2]);
         }

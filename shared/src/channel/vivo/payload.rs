@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::channel::Target;
-use crate::channel::data::{data, request_id, texts};
+use crate::channel::data::{data, notify_id, request_id, texts};
 use crate::channel::shorten::shortened;
 use crate::domain::notification::{NotifyType, Vivo, VivoClass};
 use crate::domain::{Channel, Push, VivoCredentials, Wording};
@@ -19,7 +19,7 @@ use super::Error;
 const USUAL: NotifyType = NotifyType::RingAndVibrate;
 /// `skipType` of the app itself.
 const OPENS_THE_APP: u8 = 1;
-/// Most characters of a title.
+/// Most characters of a title, of whatever script. (In older documents a Chinese one counts as two.)
 const MAX_TITLE: usize = 40;
 /// Most characters of a text.
 const MAX_TEXT: usize = 100;
@@ -71,6 +71,8 @@ struct Content<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     category: Option<String>,
     client_custom_map: BTreeMap<String, String>,
+    /// A notification replaces one with the same: even where a push is sent twice, one shows. 1 to 2147483647.
+    notify_id: u32,
 }
 
 impl<'a> Payload<'a> {
@@ -96,6 +98,7 @@ impl<'a> Payload<'a> {
             classification: classification.map(class),
             category: category.as_deref().map(str::to_ascii_uppercase),
             client_custom_map: custom,
+            notify_id: notify_id(push).max(1),
         };
         Ok(Self { push, app_id: app_id(credentials), max_ttl_secs: credentials.max_ttl_secs, content })
     }
@@ -179,6 +182,7 @@ mod tests {
             "push_id": "0000000000000000000017"
           },
           "content": "You are invited",
+          "notifyId": 1655519430,
           "notifyType": 4,
           "regId": "1601",
           "requestId": "bfa87ca3116a2af5cdcac872e012fb86",
@@ -205,6 +209,7 @@ mod tests {
             "s": "x"
           },
           "content": "你被邀请了",
+          "notifyId": 1655519430,
           "notifyType": 2,
           "regId": "1601",
           "requestId": "bfa87ca3116a2af5cdcac872e012fb86",

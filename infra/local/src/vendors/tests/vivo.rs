@@ -125,7 +125,7 @@ async fn every_faulty_member_has_its_result() {
     let sender = Sender::start(&sandbox).await;
     for (message, result) in [
         (with("unknown", json!(1)), WRONG),
-        (with("appId", json!(10_005)), WRONG),
+        (with("appId", json!(10_005)), 10_094),
         (without("notifyType"), WRONG),
         (with("notifyType", json!(0)), WRONG),
         (with("notifyType", json!("1")), WRONG),
@@ -148,6 +148,8 @@ async fn every_faulty_member_has_its_result() {
         (without("requestId"), WRONG),
         (with("requestId", json!("x".repeat(65))), WRONG),
         (with("pushMode", json!(2)), WRONG),
+        (with("notifyId", json!(0)), WRONG),
+        (with("notifyId", json!(2_147_483_648_i64)), WRONG),
         (json!([]), WRONG),
     ] {
         assert_eq!(sender.result(SAVE, &message).await, result, "{message}");
@@ -184,7 +186,7 @@ async fn a_list_has_two_to_a_thousand_receivers_of_a_message_that_was_saved() {
         (right(1_001), WRONG),
         (changed("taskId", json!("another")), WRONG),
         (changed("taskId", json!(null)), WRONG),
-        (changed("appId", json!(1)), WRONG),
+        (changed("appId", json!(1)), 10_094),
         (changed("regIds", json!([1, 2])), WRONG),
         (changed("requestId", json!("")), WRONG),
         (changed("title", json!("T")), WRONG),

@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 
 use super::super::vendor::VendorRequest;
 
-/// vivo has a number for each fault, none of which is established; a sender is to take any of them for a refusal. This is
+/// vivo has a number for each fault, few of which are established; a sender is to take any of them for a refusal. This is
 /// one that vivo is not known to use.
 const WRONG: i64 = 10_999;
+const ANOTHER_APP: i64 = 10_094;
 const NO_SUCH_CATEGORY: i64 = 10_096;
 const CATEGORY_OF_ANOTHER_CLASS: i64 = 10_097;
 
@@ -63,6 +64,8 @@ const MESSAGE: &[(&str, Kind)] = &[
     ("extra", Kind::Texts(usize::MAX)),
     ("requestId", Kind::Text(64)),
     ("pushMode", Kind::Between(0, 1)),
+    ("notifyId", Kind::Between(1, 2_147_483_647)),
+    ("sendOnline", Kind::Bool),
     ("foregroundShow", Kind::Bool),
 ];
 const REQUIRED: &[&str] = &["notifyType", "title", "content", "skipType", "requestId"];
@@ -98,7 +101,7 @@ pub(super) fn to_one(body: &Body, app_id: u64) -> Result<List, Wrong> {
 pub(super) fn to_be_saved(body: &Body, app_id: u64) -> Result<(), Wrong> {
     check(body, MESSAGE, REQUIRED)?;
     if body.contains_key("appId") && !is_app(body, app_id) {
-        return Err(wrong("appId is another than that of authToken"));
+        return Err(another_app());
     }
     if body.get("skipType") != Some(&1.into()) && !body.contains_key("skipContent") {
         return Err(wrong("skipType needs a skipContent"));
@@ -110,7 +113,7 @@ pub(super) fn to_be_saved(body: &Body, app_id: u64) -> Result<(), Wrong> {
 pub(super) fn to_list(body: &Body, app_id: u64) -> Result<List, Wrong> {
     check(body, LIST, &["appId", "regIds", "taskId", "requestId"])?;
     if !is_app(body, app_id) {
-        return Err(wrong("appId is another than that of authToken"));
+        return Err(another_app());
     }
     let tokens = body.get("regIds").and_then(Value::as_array).into_iter().flatten();
     let tokens = tokens.filter_map(Value::as_str).map(str::to_owned).collect();
@@ -142,6 +145,10 @@ pub(super) fn is_reg_id(token: &str) -> bool {
 
 pub(super) fn wrong(what: &str) -> Wrong {
     Wrong(WRONG, what.to_owned())
+}
+
+fn another_app() -> Wrong {
+    Wrong(ANOTHER_APP, "appId is another than that of authToken".to_owned())
 }
 
 pub(super) fn no_such_task() -> Wrong {
