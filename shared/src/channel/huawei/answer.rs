@@ -83,13 +83,15 @@ pub(super) fn verdict(status: StatusCode, body: &[u8], retry_after: Option<Durat
         ("80300007", _) => all(Outcome::InvalidToken { doubtful: true, since: None }),
         // It is not accepted, or has expired.
         ("80200001" | "80200003", _) | (_, 401) => Verdict::Unauthenticated,
-        // The service of access tokens, or all of it, failed.
+        // The service of access tokens did not answer Huawei (or did not like what it was asked: the credential is worth a
+        // look too), or all of Huawei's failed.
         ("80600003" | "81000001", _) => all(Outcome::Transient(retry_after)),
-        // No right to send, or not with this importance.
-        ("80300002" | "80300011", _) => all(Outcome::Config),
+        // No right to send, or not with this importance; the address for receipts in the app's settings is wrong.
+        ("80300002" | "80300011" | "80300013", _) => all(Outcome::Config),
         // Too long; too many tokens.
         ("80300008" | "80300010", _) => all(Outcome::Permanent),
-        // A member that is wrong: the message, its TTL, its collapse key, its words.
+        // A member that is wrong: the message (80100001, 80100003), its TTL (80100004), its collapse key (80100013), its words
+        // (80100016, 80100018).
         (code, _) if code.len() == 8 && code.starts_with("801000") => all(Outcome::Permanent),
         // Not this vendor's address, or none of an app's.
         ("", 403 | 404) => all(Outcome::Config),
@@ -148,6 +150,7 @@ mod tests {
             ("80300010", Some(Outcome::Permanent)),
             ("80300002", Some(Outcome::Config)),
             ("80300011", Some(Outcome::Config)),
+            ("80300013", Some(Outcome::Config)),
             // Nobody knows these.
             ("80999999", Some(Outcome::Transient(None))),
             ("8010000", Some(Outcome::Transient(None))),

@@ -22,7 +22,7 @@ const MAX_BADGE: u16 = 99;
 pub(super) struct Payload<'a> {
     words: Words<'a>,
     data: String,
-    category: Option<&'a str>,
+    category: Option<String>,
     notification: OnAndroid<'a>,
 }
 
@@ -43,8 +43,9 @@ struct Message<'a> {
 #[derive(Serialize)]
 struct Android<'a> {
     ttl: String,
-    /// Keep all that wait for a device.
+    /// -1: keep all that wait for a device. 0 would keep the app's last, 1 to 100 the last of each group.
     collapse_key: i8,
+    /// What it is about: `IM`, `WORK`, `MARKETING` and such, in capitals.
     #[serde(skip_serializing_if = "Option::is_none")]
     category: Option<&'a str>,
     notification: Worded<'a>,
@@ -124,7 +125,8 @@ impl<'a> Payload<'a> {
             badge: settings.badge.zip(badge_class).map(|(badge, class)| on_icon(badge, class)),
             notify_id: notify_id(push),
         };
-        Self { words, data, category: settings.huawei.category.as_deref(), notification }.fitting()
+        let category = settings.huawei.category.as_deref().map(str::to_ascii_uppercase);
+        Self { words, data, category, notification }.fitting()
     }
 
     fn fitting(mut self) -> Result<Self, Error> {
@@ -142,7 +144,8 @@ impl<'a> Payload<'a> {
         let ttl = remaining_secs.unwrap_or(1).clamp(1, MAX_TTL_SECS);
         let token = targets.iter().map(|target| target.token.expose()).collect();
         let notification = Worded::new(&self.words, &self.notification);
-        let android = Android { ttl: format!("{ttl}s"), collapse_key: -1, category: self.category, notification };
+        let android =
+            Android { ttl: format!("{ttl}s"), collapse_key: -1, category: self.category.as_deref(), notification };
         let body = Body { validate_only: false, message: Message { data: &self.data, android, token } };
         // Texts and numbers only: nothing here can fail to be JSON.
         serde_json::to_vec(&body).unwrap_or_default().into()
@@ -224,7 +227,7 @@ mod tests {
         let android = &mut push.notification.as_mut().unwrap().android;
         android.big_text = true;
         android.huawei = serde_json::from_value(serde_json::json!({
-            "notification_channel": "events", "importance": "normal", "category": "IM",
+            "notification_channel": "events", "importance": "normal", "category": "im",
             "image": "https://example.com/h.png", "ext_in_intent": true,
         }))
         .unwrap();
