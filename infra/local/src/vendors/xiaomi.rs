@@ -80,7 +80,7 @@ impl Xiaomi {
         }
         let dead: Vec<&str> = names.into_iter().filter(|token| behaviour.is_dead(token)).collect();
         if dead.len() == tokens.len() {
-            return refused(tokens, error(NONE_VALID, "no registration id is valid"), true);
+            return refused(tokens, error(NONE_VALID, "message was not sent"), true);
         }
         let id = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
         let mut data = json!({"id": format!("scm{id:020}"), "day_quota": "1000000", "day_acked": id.to_string()});
@@ -122,10 +122,12 @@ fn failed(failure: &Failure) -> Answer {
     answer.retry_after(failure.retry_after)
 }
 
-/// What Xiaomi cannot do it says in numbers, under a status of 200.
+/// What Xiaomi cannot do it says in numbers, under a status of 200. That a message was not sent has one for whatever the
+/// reason; ours is always the receivers.
 fn error(code: i64, description: &str) -> Answer {
+    let reason = if code == NONE_VALID { "No valid targets!" } else { description };
     let body = json!({
-        "result": "error", "code": code, "reason": description, "description": description, "info": "",
+        "result": "error", "code": code, "reason": reason, "description": description, "info": "",
         "trace_id": "Xdm0",
     });
     Answer::json(StatusCode::OK, &body)

@@ -9,6 +9,9 @@ use serde::Deserialize;
 use crate::channel::Target;
 use crate::domain::Outcome;
 
+/// The number of a message that was not sent, for whatever reason.
+const NOT_SENT: i64 = 20301;
+
 /// What an answer says of a request's devices.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -21,6 +24,8 @@ pub(super) enum Verdict {
 #[derive(Deserialize)]
 struct Body {
     code: i64,
+    #[serde(default)]
+    reason: Option<String>,
     #[serde(default)]
     data: Option<Data>,
 }
@@ -58,10 +63,19 @@ pub(super) fn verdict(status: StatusCode, body: &[u8], retry_after: Option<Durat
         (401 | 403, _) => Verdict::All(Outcome::Config),
         (429, _) => Verdict::All(Outcome::Throttled(retry_after)),
         (500.., _) | (_, None) => Verdict::All(Outcome::Transient(retry_after)),
-        (_, Some(Body { code: 0, data })) => taken(data.and_then(|data| data.bad_regids)),
+        (_, Some(Body { code: 0, data, .. })) => taken(data.and_then(|data| data.bad_regids)),
+        // Not sent, and not because of the receivers.
+        (_, Some(Body { code: NOT_SENT, reason, .. })) if !names_targets(reason.as_deref()) => {
+            Verdict::All(Outcome::Transient(retry_after))
+        }
         (_, Some(Body { code, .. })) => Verdict::All(refusal(code, retry_after)),
     };
     (code, verdict)
+}
+
+/// Whether the reason is that no token is valid: `No valid targets!`. It stands in Xiaomi's answers, and in no document.
+fn names_targets(reason: Option<&str>) -> bool {
+    reason.is_some_and(|reason| reason.to_ascii_lowercase().contains("valid target"))
 }
 
 fn taken(bad: Option<String>) -> Verdict {
@@ -73,13 +87,13 @@ fn taken(bad: Option<String>) -> Verdict {
 fn refusal(code: i64, retry_after: Option<Duration>) -> Outcome {
     match code {
         // None of the tokens is valid: those of another app neither.
-        20301 => Outcome::InvalidToken { doubtful: true, since: None },
+        NOT_SENT => Outcome::InvalidToken { doubtful: true, since: None },
         // The system is busy, a remote service failed, calls come too often, the request waited too long.
         10002 | 10003 | 10027 | 10037 => Outcome::Throttled(retry_after),
         // The app has sent as much as it may today.
         10034 | 200001 => Outcome::QuotaUntilTomorrow,
-        // On a black list, forbidden, or restricted.
-        10031 | 10036 | 21303 => Outcome::Config,
+        // On a black list, forbidden, restricted, or to be approved by a person.
+        10031 | 10036 | 21303 | 26006 => Outcome::Config,
         // The secret, the app and its package.
         21301 | 21302 | 22000 | 22006 | 22007 | 22022 => Outcome::Config,
         // Wrong, missing and surplus parameters.
@@ -109,18 +123,29 @@ mod tests {
     }
 
     fn error(code: i64) -> Value {
-        json!({"result": "error", "code": code, "reason": "why", "description": "what", "trace_id": "t"})
+        let reason = if code == NOT_SENT { "No valid targets!" } else { "why" };
+        json!({"result": "error", "code": code, "reason": reason, "description": "what", "trace_id": "t"})
+    }
+
+    #[test]
+    fn a_message_that_was_not_sent_for_another_reason_may_pass() {
+        for reason in [json!("Message queue is full"), json!(""), json!(null)] {
+            let body = json!({"result": "error", "code": NOT_SENT, "reason": reason});
+            assert_eq!(outcomes(OK, &body), vec![Outcome::Transient(None); 3], "{reason}");
+        }
+        let none = json!({"result": "error", "code": NOT_SENT});
+        assert_eq!(outcomes(OK, &none), vec![Outcome::Transient(None); 3]);
     }
 
     #[test]
     fn every_number_of_the_table_is_an_outcome() {
         let doubtful = Outcome::InvalidToken { doubtful: true, since: None };
         for (codes, outcome) in [
-            (&[20301][..], doubtful),
+            (&[NOT_SENT][..], doubtful),
             (&[10002, 10003, 10027, 10037], Outcome::Throttled(None)),
             (&[10001, -1, 1, 26003, 65029, 99999], Outcome::Transient(None)),
             (&[200001, 10034], Outcome::QuotaUntilTomorrow),
-            (&[21301, 21302, 22000, 22006, 22007, 22022, 10031, 10036, 21303], Outcome::Config),
+            (&[21301, 21302, 22000, 22006, 22007, 22022, 10031, 10036, 21303, 26006], Outcome::Config),
             (&[27001, 26004, 65008, 65009, 65010, 65014, 65015, 10008, 10016, 10017], Outcome::Permanent),
         ] {
             for code in codes {

@@ -49,7 +49,8 @@ fn taken(bad: &str) -> Reply {
 }
 
 fn error(code: i64) -> Reply {
-    Reply::Answer(200, json!({"result": "error", "code": code, "reason": "why"}).to_string())
+    let reason = if code == 20301 { "No valid targets!" } else { "why" };
+    Reply::Answer(200, json!({"result": "error", "code": code, "reason": reason}).to_string())
 }
 
 #[tokio::test]
