@@ -75,11 +75,11 @@ fn of_token(code: &str) -> Outcome {
         "110002" | "110003" => DEAD,
         // Switched off.
         "110010" => Outcome::Suspended,
-        // The app's or the device's share of today.
+        // The public messages that a device has of an app in a day: three, or five of news.
         "110011" => Outcome::DeviceQuotaUntilTomorrow,
-        // Refused by right; folded with others that came in the same minute.
+        // Refused by right; folded with others of the app, of which the device had five in the same minute.
         "201" | "520" => Outcome::Permanent,
-        // Faster than the app may.
+        // Faster than the app may. In older documents only.
         "518" => Outcome::Throttled(None),
         // 501, 513 and 519 are failures of Meizu's. Of other numbers we know only that these were not sent to.
         _ => Outcome::Transient(None),
@@ -88,7 +88,9 @@ fn of_token(code: &str) -> Outcome {
 
 fn refusal(code: &str, retry_after: Option<Duration>) -> Outcome {
     match code {
+        // The app sends too fast. Beside a token it means something else.
         "110010" => Outcome::Throttled(retry_after),
+        // The app's share of today. In the newest list only.
         "110019" | "110051" => Outcome::QuotaUntilTomorrow,
         // The signature, the app's id or key; on a black list.
         "1006" | "110000" | "110001" | "110009" => Outcome::Config,
