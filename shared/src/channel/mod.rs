@@ -30,7 +30,7 @@ mod rate;
 mod rest;
 mod shorten;
 #[cfg(test)]
-mod testkit;
+pub(crate) mod testkit;
 mod turns;
 mod vivo;
 mod webpush;
@@ -43,6 +43,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use rustls::RootCertStore;
 
 use crate::domain::{App, Channel, DeviceToken, Outcome, Push, Wording};
 use crate::runtime::Clock;
@@ -135,7 +136,16 @@ impl Senders {
         connections: Option<aws_sdk_apigatewaymanagement::Client>,
         vault: Arc<dyn Vault>,
     ) -> Result<Self, Error> {
-        let roots = native_roots()?;
+        Self::trusting(native_roots()?, clock, connections, vault)
+    }
+
+    /// Senders that trust the given authorities, and no others.
+    pub(crate) fn trusting(
+        roots: RootCertStore,
+        clock: Clock,
+        connections: Option<aws_sdk_apigatewaymanagement::Client>,
+        vault: Arc<dyn Vault>,
+    ) -> Result<Self, Error> {
         let tls = http2::client_config(roots.clone())?;
         let shared = Shared {
             http: rest::Client::new(roots, clock.clone())?,

@@ -1,6 +1,7 @@
 //! What the tests of the channels share: a push, its targets, credentials, a clock that moves, and a vendor who does as
 //! told.
 
+mod connections;
 mod vendor;
 
 use std::path::PathBuf;
@@ -20,8 +21,9 @@ use crate::domain::{
 use crate::runtime::Clock;
 
 use super::access::{AccessTokens, tests::Memory};
-use super::{Shared, Target, rest};
-pub(super) use vendor::{Asked, Reply, Vendor};
+use super::{Senders, Shared, Target, rest};
+pub(crate) use connections::Api;
+pub(crate) use vendor::{Asked, Reply, Vendor};
 
 /// A push with everything in it, accepted in 2023.
 pub(super) fn a_push() -> Push {
@@ -113,7 +115,7 @@ pub(super) fn targets(count: usize) -> Vec<Target> {
 }
 
 /// One target with a token.
-pub(super) fn target(token: &str) -> Target {
+pub(crate) fn target(token: &str) -> Target {
     Target { token: DeviceToken::new(token), package: None, wording: Wording::default() }
 }
 
@@ -123,7 +125,7 @@ pub(super) fn an_app() -> App {
 }
 
 /// Bytes as JSON.
-pub(super) fn json(body: &[u8]) -> Value {
+pub(crate) fn json(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap()
 }
 
@@ -135,8 +137,14 @@ pub(super) fn shared(vendor: &Vendor, clock: &Clock) -> Shared {
     }
 }
 
+/// Senders to every channel, who trust one vendor and post to the connections of one API.
+pub(crate) fn senders(vendor: &Vendor, api: &Api, clock: &Clock) -> Senders {
+    let vault = Arc::new(Memory::default());
+    Senders::trusting(vendor.roots(), clock.clone(), Some(api.client.clone()), vault).unwrap()
+}
+
 /// The fields of a form, in their order.
-pub(super) fn form(body: &[u8]) -> Vec<(String, String)> {
+pub(crate) fn form(body: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(body).into_owned().collect()
 }
 

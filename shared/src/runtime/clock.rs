@@ -15,6 +15,8 @@ use super::config::{Lookup, optional};
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     offset_file: Option<Arc<PathBuf>>,
+    #[cfg(test)]
+    stands_at: Option<Timestamp>,
 }
 
 impl Clock {
@@ -25,11 +27,26 @@ impl Clock {
 
     /// The clock that the environment asks for.
     pub fn from_lookup(lookup: &impl Lookup) -> Self {
-        Self { offset_file: optional(lookup, "FANFARE_CLOCK_OFFSET_FILE").map(|path| Arc::new(path.into())) }
+        let offset_file = optional(lookup, "FANFARE_CLOCK_OFFSET_FILE").map(|path| Arc::new(path.into()));
+        Self {
+            offset_file,
+            #[cfg(test)]
+            stands_at: None,
+        }
+    }
+
+    /// A clock that stands still, for tests of what depends on the moment to the second.
+    #[cfg(test)]
+    pub(crate) fn standing_at(moment: Timestamp) -> Self {
+        Self { stands_at: Some(moment), ..Self::default() }
     }
 
     /// The present moment.
     pub fn now(&self) -> Timestamp {
+        #[cfg(test)]
+        if let Some(moment) = self.stands_at {
+            return moment;
+        }
         // A clock set before 1970 is no clock: it reads as the epoch.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)).plus_secs(self.offset_secs())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -22,27 +22,28 @@ use crate::channel::http2::client_config;
 
 /// One request, as it came.
 #[derive(Debug, Clone)]
-pub(in crate::channel) struct Asked {
+pub(crate) struct Asked {
     /// How many came before it.
-    pub(in crate::channel) number: usize,
+    pub(crate) number: usize,
     /// The connection it came on, counted from 0.
-    pub(in crate::channel) connection: usize,
+    pub(crate) connection: usize,
     /// How many others were under way on that connection when it came.
-    pub(in crate::channel) beside: usize,
-    pub(in crate::channel) path: String,
-    pub(in crate::channel) headers: HeaderMap,
-    pub(in crate::channel) body: Bytes,
+    pub(crate) beside: usize,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Asked {
     /// A header's text, or nothing.
-    pub(in crate::channel) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 /// What the vendor does with a request.
-pub(in crate::channel) enum Reply {
+pub(crate) enum Reply {
     /// Answers with a status and a body.
     Answer(u16, String),
     /// Answers with a header too.
@@ -61,12 +62,12 @@ pub(in crate::channel) enum Reply {
 
 impl Reply {
     /// 200 and nothing.
-    pub(in crate::channel) fn ok() -> Self {
+    pub(crate) fn ok() -> Self {
         Self::Answer(200, String::new())
     }
 
     /// A status with Apple's word for it.
-    pub(in crate::channel) fn reason(status: u16, reason: &str) -> Self {
+    pub(crate) fn reason(status: u16, reason: &str) -> Self {
         Self::Answer(status, format!(r#"{{"reason":"{reason}"}}"#))
     }
 }
@@ -74,9 +75,9 @@ impl Reply {
 type Script = dyn Fn(&Asked) -> Reply + Send + Sync;
 
 /// A vendor.
-pub(in crate::channel) struct Vendor {
+pub(crate) struct Vendor {
     /// Its address.
-    pub(in crate::channel) endpoint: String,
+    pub(crate) endpoint: String,
     tls: Arc<ClientConfig>,
     roots: RootCertStore,
     shared: Arc<Shared>,
@@ -97,12 +98,12 @@ struct Shared {
 
 impl Vendor {
     /// A vendor who answers by a script.
-    pub(in crate::channel) async fn start(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_with(1_000, 0, script).await
     }
 
     /// A vendor who allows so many streams, and whose first so many connections refuse every one of them by GOAWAY.
-    pub(in crate::channel) async fn start_with(
+    pub(crate) async fn start_with(
         max_streams: u32,
         leaving: usize,
         script: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
@@ -125,39 +126,39 @@ impl Vendor {
     }
 
     /// A configuration that trusts it.
-    pub(in crate::channel) fn tls(&self) -> Arc<ClientConfig> {
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
         self.tls.clone()
     }
 
     /// The authority that signed its certificate.
-    pub(in crate::channel) fn roots(&self) -> RootCertStore {
+    pub(crate) fn roots(&self) -> RootCertStore {
         self.roots.clone()
     }
 
     /// What it was asked, in the order of arrival.
-    pub(in crate::channel) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.shared.asked.lock().unwrap().clone()
     }
 
     /// How often each path was asked for.
-    pub(in crate::channel) fn asked_by_path(&self) -> HashMap<String, usize> {
+    pub(crate) fn asked_by_path(&self) -> HashMap<String, usize> {
         let mut counts = HashMap::new();
         self.asked().into_iter().for_each(|asked| *counts.entry(asked.path).or_default() += 1);
         counts
     }
 
     /// How many connections it has had.
-    pub(in crate::channel) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// The most requests that were ever under way on one connection.
-    pub(in crate::channel) fn most_at_once(&self) -> usize {
+    pub(crate) fn most_at_once(&self) -> usize {
         self.shared.most.load(Ordering::SeqCst)
     }
 
     /// Closes every connection, and waits until they are closed.
-    pub(in crate::channel) async fn hang_up(&self) {
+    pub(crate) async fn hang_up(&self) {
         self.shared.hang_up.send_modify(|count| *count += 1);
         while self.shared.open.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -256,6 +257,7 @@ impl Visit {
                 number: all.len(),
                 connection: self.connection,
                 beside: now - 1,
+                method: head.method,
                 path: head.uri.path().to_owned(),
                 headers: head.headers,
                 body: body.into(),
