@@ -10,3 +10,5 @@ pub mod gate;
 pub mod queue;
 pub mod runtime;
 pub mod store;
+#[cfg(test)]
+mod wire_tests;
