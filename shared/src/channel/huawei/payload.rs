@@ -125,6 +125,7 @@ impl<'a> Payload<'a> {
             badge: settings.badge.zip(badge_class).map(|(badge, class)| on_icon(badge, class)),
             notify_id: notify_id(push),
         };
+        // Huawei knows its categories in capitals only.
         let category = settings.huawei.category.as_deref().map(str::to_ascii_uppercase);
         Self { words, data, category, notification }.fitting()
     }
