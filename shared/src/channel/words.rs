@@ -1,9 +1,10 @@
-//! Title and text, for the vendors that demand a title and show a long text beside its short form: Huawei and Honor.
+//! Title and text, for the vendors that demand a title and count the bytes of the whole: Huawei and Honor, who can show a
+//! long text beside its short form, and HarmonyOS.
 
 use std::borrow::Cow;
 
 use super::shorten::shortened as cut;
-use crate::domain::notification::{Notification, Shown, shortened, written};
+use crate::domain::notification::{Shown, shortened, written};
 
 /// Characters of a text that stand for a title where the caller gave none.
 const TITLE_CHARS: usize = 40;
@@ -24,10 +25,11 @@ pub(super) struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    pub(super) fn new(notification: &Notification, shown: Shown<'a>) -> Self {
-        let title = shown.title.filter(|title| !title.is_empty());
+    /// What is shown; with `big_text` a long text can be unfolded.
+    pub(super) fn new(shown: Shown<'a>, big_text: bool) -> Self {
+        let title = shown.title.filter(|title| !title.trim().is_empty());
         let title = title.map_or_else(|| cut(shown.text, TITLE_CHARS), Cow::from);
-        match notification.android.big_text {
+        match big_text {
             true => Self { title, text: cut(shown.text, FOLDED_CHARS), unfolded: Some(shown.text.into()) },
             false => Self { title, text: shown.text.into(), unfolded: None },
         }
@@ -48,36 +50,30 @@ impl<'a> Words<'a> {
 mod tests {
     use super::*;
 
-    fn notification(text: &str, big_text: bool) -> Notification {
-        let mut notification = Notification { text: text.to_owned(), ..Notification::default() };
-        notification.android.big_text = big_text;
-        notification
-    }
-
     #[test]
     fn a_notification_without_a_title_begins_with_its_text() {
-        let notification = notification(&"好".repeat(41), false);
-        for title in [None, Some("")] {
-            let words = Words::new(&notification, Shown { title, text: &notification.text });
+        let text = "好".repeat(41);
+        for title in [None, Some(""), Some(" \u{3000}")] {
+            let words = Words::new(Shown { title, text: &text }, false);
             assert_eq!(words.title, "好".repeat(39) + "…");
-            assert_eq!((words.text.as_ref(), words.unfolded), (notification.text.as_str(), None));
+            assert_eq!((words.text.as_ref(), words.unfolded), (text.as_str(), None));
         }
     }
 
     #[test]
     fn a_text_that_can_be_unfolded_shows_its_beginning_first() {
-        let notification = notification(&"好".repeat(101), true);
-        let words = Words::new(&notification, Shown { title: Some("T"), text: &notification.text });
+        let text = "好".repeat(101);
+        let words = Words::new(Shown { title: Some("T"), text: &text }, true);
         assert_eq!((words.title.as_ref(), words.text.as_ref()), ("T", ("好".repeat(99) + "…").as_str()));
-        assert_eq!(words.unfolded.as_deref(), Some(notification.text.as_str()));
+        assert_eq!(words.unfolded.as_deref(), Some(text.as_str()));
     }
 
     #[test]
     fn a_text_is_shortened_as_it_is_written_in_json() {
         for big_text in [false, true] {
             // A line feed has two bytes there.
-            let notification = notification(&"\n".repeat(100), big_text);
-            let mut words = Words::new(&notification, Shown { title: Some("T"), text: &notification.text });
+            let text = "\n".repeat(100);
+            let mut words = Words::new(Shown { title: Some("T"), text: &text }, big_text);
             assert!(words.shorten(20));
             let text = words.unfolded.as_ref().unwrap_or(&words.text).clone();
             assert_eq!(text, "\n".repeat(88) + "…");

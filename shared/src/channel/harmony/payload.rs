@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::channel::Target;
 use crate::channel::data::{data, notify_id};
+use crate::channel::words::Words;
 use crate::domain::notification::Badge;
 use crate::domain::{Channel, HarmonyCredentials, Push, Wording};
 
@@ -19,17 +20,31 @@ const MAX_TTL_SECS: u32 = 1_296_000;
 const MAX_BADGE: u16 = 99;
 
 /// A message without its receivers and its time to live.
-#[derive(Serialize)]
 pub(super) struct Payload<'a> {
-    notification: Shown<'a>,
+    words: Words<'a>,
+    notification: OnHarmony<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
-    payload: &'a Payload<'a>,
+    payload: Content<'a>,
     target: Tokens<'a>,
     push_options: Options,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    notification: Worded<'a>,
+}
+
+/// A notification with its words.
+#[derive(Serialize)]
+struct Worded<'a> {
+    title: &'a str,
+    body: &'a str,
+    #[serde(flatten)]
+    notification: &'a OnHarmony<'a>,
 }
 
 #[derive(Serialize)]
@@ -48,10 +63,8 @@ struct Options {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown<'a> {
+struct OnHarmony<'a> {
     category: String,
-    title: &'a str,
-    body: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<&'a str>,
     click_action: ClickAction,
@@ -89,15 +102,15 @@ struct OnIcon {
 }
 
 impl<'a> Payload<'a> {
+    /// What the devices with one wording are shown. A text that is too long with all that goes with it is shortened; if that
+    /// does not help, there is no payload.
     pub(super) fn new(push: &'a Push, wording: Wording, credentials: &'a HarmonyCredentials) -> Result<Self, Error> {
         let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
         let shown = notification.shown(Channel::Harmony, wording).ok_or(Error::NoNotification)?;
         let own = &notification.harmony;
-        let notification = Shown {
+        let words = Words::new(shown, false);
+        let notification = OnHarmony {
             category: own.category.as_ref().unwrap_or(&credentials.default_category).to_ascii_uppercase(),
-            // Huawei demands one: the text stands in for it.
-            title: shown.title.filter(|title| !title.is_empty()).unwrap_or(shown.text),
-            body: shown.text,
             image: own.image.as_deref(),
             click_action: ClickAction { action_type: 0, data: data(push, notification, &own.extras) },
             badge: own.badge.map(badge),
@@ -106,17 +119,25 @@ impl<'a> Payload<'a> {
             notify_id: notify_id(push),
             app_message_id: push.id.to_string(),
         };
-        let payload = Self { notification };
-        // With the longest time to live that there is, so that no batch of the push is any longer.
-        let size = payload.body(&[], Some(MAX_TTL_SECS)).len();
-        if size > MAX_BYTES { Err(Error::TooLarge(size)) } else { Ok(payload) }
+        Self { words, notification }.fitting()
+    }
+
+    fn fitting(mut self) -> Result<Self, Error> {
+        let size = self.size();
+        if size <= MAX_BYTES || self.words.shorten(size - MAX_BYTES) { Ok(self) } else { Err(Error::TooLarge(size)) }
+    }
+
+    /// Bytes of the longest body, without tokens.
+    fn size(&self) -> usize {
+        self.body(&[], Some(MAX_TTL_SECS)).len()
     }
 
     /// The body for the devices of one request. Huawei knows no "now or never": the least is a second.
     pub(super) fn body(&self, targets: &[&Target], remaining_secs: Option<u32>) -> Bytes {
         let ttl = remaining_secs.unwrap_or(1).clamp(1, MAX_TTL_SECS);
+        let Words { title, text, .. } = &self.words;
         let body = Body {
-            payload: self,
+            payload: Content { notification: Worded { title, body: text, notification: &self.notification } },
             target: Tokens { token: targets.iter().map(|target| target.token.expose()).collect() },
             push_options: Options { ttl, collapse_key: -1, test_message: false },
         };
@@ -246,10 +267,26 @@ mod tests {
     }
 
     #[test]
-    fn without_a_title_the_text_stands_in() {
+    fn without_a_title_the_beginning_of_the_text_stands_in() {
         let mut push = a_push();
-        push.notification.as_mut().unwrap().title = None;
-        assert_eq!(rendered(&push, PLAIN, None)["payload"]["notification"]["title"], "You are invited");
+        for (title, text, expected) in [
+            (None, "You are invited".to_owned(), "You are invited".to_owned()),
+            (Some(" "), "好".repeat(1_000), "好".repeat(39) + "…"),
+        ] {
+            let notification = push.notification.as_mut().unwrap();
+            (notification.title, notification.text) = (title.map(str::to_owned), text.clone());
+            let shown = &rendered(&push, PLAIN, None)["payload"]["notification"];
+            assert_eq!((&shown["title"], &shown["body"]), (&json!(expected), &json!(text)));
+        }
+    }
+
+    #[test]
+    fn a_text_is_shortened_to_what_huawei_takes() {
+        let (mut push, credentials) = (a_push(), credentials("https://localhost"));
+        push.notification.as_mut().unwrap().text = "\"好\n".repeat(900);
+        let payload = Payload::new(&push, PLAIN, &credentials).unwrap();
+        assert!((MAX_BYTES - 8..=MAX_BYTES).contains(&payload.size()), "{}", payload.size());
+        assert!(payload.words.text.starts_with("\"好\n\"") && payload.words.text.ends_with('…'));
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl<'a> Payload<'a> {
         let shown = notification.shown(Channel::Honor, wording).ok_or(Error::NoNotification)?;
         let settings = &notification.android;
         let data = serde_json::Value::Object(data(push, notification, &settings.extras)).to_string();
-        let words = Words::new(notification, shown);
+        let words = Words::new(shown, settings.big_text);
         let notification = OnAndroid {
             image: settings.honor.image.as_deref(),
             importance: settings.honor.importance.map(importance),

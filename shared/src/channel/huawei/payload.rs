@@ -115,7 +115,7 @@ impl<'a> Payload<'a> {
         let shown = notification.shown(Channel::Huawei, wording).ok_or(Error::NoNotification)?;
         let settings = &notification.android;
         let data = serde_json::Value::Object(data(push, notification, &settings.extras)).to_string();
-        let words = Words::new(notification, shown);
+        let words = Words::new(shown, settings.big_text);
         let notification = OnAndroid {
             image: settings.huawei.image.as_deref(),
             sound: settings.sound.as_deref().and_then(sound),
