@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::channel::Target;
+use crate::channel::brief::Brief;
 use crate::channel::data::{data, request_id, texts};
-use crate::channel::shorten::shortened;
 use crate::domain::notification::{NotifyLevel, Oppo};
 use crate::domain::{Channel, Push, Wording};
 
@@ -93,11 +93,12 @@ impl<'a> Payload<'a> {
             return Err(Error::TooLarge(length));
         }
         let (style, most) = if settings.big_text { UNFOLDED } else { USUAL };
+        let words = Brief::of(shown, default_title, MAX_TITLE, most).ok_or(Error::NoNotification)?;
         let template = template.as_ref();
         let content = Content {
             style,
-            title: shortened(shown.title.or(default_title).unwrap_or(shown.text), MAX_TITLE),
-            content: shortened(shown.text, most),
+            title: words.title,
+            content: words.text,
             click_action_type: OPENS_THE_APP,
             action_parameters,
             channel_id: notification_channel.as_deref(),
@@ -240,8 +241,12 @@ mod tests {
     #[test]
     fn a_push_without_a_title_has_the_apps_or_its_text() {
         let mut push = a_push();
-        push.notification.as_mut().unwrap().title = None;
-        for (default_title, title) in [(Some("Fanfare"), "Fanfare"), (None, "You are invited")] {
+        for (own, default_title, title) in [
+            (None, Some("Fanfare"), "Fanfare"),
+            (Some(" "), Some("Fanfare"), "Fanfare"),
+            (None, None, "You are invited"),
+        ] {
+            push.notification.as_mut().unwrap().title = own.map(str::to_owned);
             let payload = Payload::new(&push, Wording::default(), default_title).unwrap();
             assert_eq!(payload.content.title, title);
         }

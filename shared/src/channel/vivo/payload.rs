@@ -8,8 +8,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::channel::Target;
+use crate::channel::brief::Brief;
 use crate::channel::data::{data, notify_id, request_id, texts};
-use crate::channel::shorten::shortened;
 use crate::domain::notification::{NotifyType, Vivo, VivoClass};
 use crate::domain::{Channel, Push, VivoCredentials, Wording};
 
@@ -89,11 +89,12 @@ impl<'a> Payload<'a> {
         if length > MAX_CUSTOM {
             return Err(Error::TooLarge(length));
         }
-        let title = shown.title.or(credentials.default_title.as_deref()).unwrap_or(shown.text);
+        let words = Brief::of(shown, credentials.default_title.as_deref(), MAX_TITLE, MAX_TEXT);
+        let words = words.ok_or(Error::NoNotification)?;
         let content = Content {
             notify_type: number(notify_type.unwrap_or(USUAL)),
-            title: shortened(title, MAX_TITLE),
-            content: shortened(shown.text, MAX_TEXT),
+            title: words.title,
+            content: words.text,
             skip_type: OPENS_THE_APP,
             classification: classification.map(class),
             category: category.as_deref().map(str::to_ascii_uppercase),
@@ -249,9 +250,14 @@ mod tests {
 
     #[test]
     fn a_push_without_a_title_has_the_apps_or_its_text() {
-        let push = with(|notification| (notification.title, notification.android.title) = (None, None));
         let mut credentials = credentials();
-        for (default_title, title) in [(None, "You are invited"), (Some("Fanfare"), "Fanfare")] {
+        for (own, default_title, title) in [
+            (None, None, "You are invited"),
+            (None, Some("Fanfare"), "Fanfare"),
+            (Some(" "), Some("Fanfare"), "Fanfare"),
+        ] {
+            let own = own.map(str::to_owned);
+            let push = with(|notification| (notification.title, notification.android.title) = (own, None));
             credentials.default_title = default_title.map(str::to_owned);
             assert_eq!(Payload::new(&push, Wording::default(), &credentials).unwrap().content.title, title);
         }
