@@ -9,9 +9,17 @@ use crate::domain::notification::{
 
 const IMPORTANCE: [(&str, Importance); 2] = [("LOW", Importance::Low), ("NORMAL", Importance::Normal)];
 
+/// What a message is where `VIVOClassification` is absent ("1 by default"). vivo itself would take it for an operator's, of
+/// which a device is shown a few a day.
+const USUAL: VivoClass = VivoClass::System;
+
 /// Reads it. `badge` is what happens to the number on the icon.
 pub(super) fn read(info: Option<&Members<'_>>, badge: Option<Badge>) -> Result<Android, Error> {
-    let Some(info) = info else { return Ok(Android { badge, ..Android::default() }) };
+    let Some(info) = info else {
+        let vivo = Vivo { classification: Some(USUAL), ..Vivo::default() };
+        return Ok(Android { badge, vivo, ..Android::default() });
+    };
+    let class = info.code("VIVOClassification", &[(0, VivoClass::Operation), (1, VivoClass::System)])?;
     Ok(Android {
         sound: info.text("Sound")?,
         badge,
@@ -33,7 +41,7 @@ pub(super) fn read(info: Option<&Members<'_>>, badge: Option<Badge>) -> Result<A
         xiaomi: Xiaomi { notification_channel: info.text("XiaoMiChannelID")?, large_icon: None },
         oppo: read_oppo(info)?,
         vivo: Vivo {
-            classification: info.code("VIVOClassification", &[(0, VivoClass::Operation), (1, VivoClass::System)])?,
+            classification: Some(class.unwrap_or(USUAL)),
             category: info.text("VIVOCategory")?,
             // The page's table has a text where its values are numbers.
             notify_type: info.code_or_text(

@@ -161,7 +161,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::domain::notification::{InterruptionLevel, NotifyLevel, Wake};
+    use crate::domain::notification::{InterruptionLevel, NotifyLevel, VivoClass, Wake};
 
     /// What is read beside elements with these texts.
     fn of(info: &Value, texts: &[&str]) -> Result<Offline, Error> {
@@ -350,6 +350,19 @@ mod tests {
           }
         }
         "#);
+    }
+
+    #[test]
+    fn a_message_is_no_operators_to_vivo_unless_it_says_so() {
+        for (info, class) in [
+            (Value::Null, VivoClass::System),
+            (json!({"Desc": "d"}), VivoClass::System),
+            (json!({"AndroidInfo": {"VIVOClassification": null}}), VivoClass::System),
+            (json!({"AndroidInfo": {"VIVOClassification": 1}}), VivoClass::System),
+            (json!({"AndroidInfo": {"VIVOClassification": 0}}), VivoClass::Operation),
+        ] {
+            assert_eq!(shown(&info, &["hi"]).unwrap().android.vivo.classification, Some(class), "{info}");
+        }
     }
 
     /// The paths of all members, parents before their children.
