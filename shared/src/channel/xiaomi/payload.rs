@@ -56,7 +56,8 @@ impl<'a> Payload<'a> {
                 .as_deref()
                 .or(defaults.default_channel.as_deref()),
             sound: settings.sound.as_deref().and_then(resource),
-            large_icon: settings.xiaomi.large_icon.as_deref(),
+            // The notification is worth more than a picture that no phone could load.
+            large_icon: settings.xiaomi.large_icon.as_deref().filter(|address| is_address(address)),
         })
     }
 
@@ -106,6 +107,11 @@ impl<'a> Payload<'a> {
         });
         fitting.collect()
     }
+}
+
+/// Whether it is one that a phone can load.
+fn is_address(text: &str) -> bool {
+    ["https://", "http://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme))
 }
 
 #[cfg(test)]
@@ -247,6 +253,17 @@ mod tests {
                     proptest::prop_assert!(lengths.len() <= 10 && lengths.iter().sum::<usize>() <= 1_024);
                 }
             }
+        }
+    }
+    #[test]
+    fn an_icon_that_no_phone_could_load_is_left_out() {
+        for (icon, is_sent) in
+            [("https://e.x/i.png", true), ("http://e.x/i.png", true), ("www.e.x/i.png", false), ("https://", false)]
+        {
+            let mut push = a_push();
+            push.notification.as_mut().unwrap().android.xiaomi.large_icon = Some(icon.to_owned());
+            let fields = fields(&Payload::new(&push, PLAIN, &CREDENTIALS).unwrap(), None);
+            assert_eq!(fields.contains_key("extra.notification_large_icon_uri"), is_sent, "{icon}");
         }
     }
 }
