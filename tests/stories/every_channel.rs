@@ -69,12 +69,17 @@ async fn a_push_of_either_contract_arrives_on_all_eleven_channels() {
     let tokens = ten_devices(&stack).await;
     let mut ben = stack.socket("ben", "desk").await;
 
-    let info = json!({"Title": "News", "Desc": "A new thing", "Ext": "{\"page\":7}",
-        "ApnsInfo": {"Sound": "bell.caf"},
-        "HarmonyInfo": {"Category": "WORK"},
-        "AndroidInfo": {"GoogleChannelID": "fcm-news", "HuaWeiChannelID": "hw-news", "HonorImportance": "LOW",
-            "XiaoMiChannelID": "mi-news", "OPPOChannelID": "oppo-news", "VIVOClassification": 1, "VIVOCategory": "IM",
-            "MeiZuNoticeMsgType": 1}});
+    let info = json!({"Title": "News", "Desc": "A new thing", "Ext": "{\"page\":7}", "BadgeSetNum": 120,
+        "ApnsInfo": {"Sound": "bell.caf", "SubTitle": "Today", "Image": "https://example.com/a.png", "MutableContent": 1,
+            "InterruptionLevel": "time-sensitive"},
+        "HarmonyInfo": {"Category": "work", "Image": "https://example.com/o.png", "Sound": "bell.mp3", "SoundDuration": 7},
+        "AndroidInfo": {"Sound": "bell.mp3", "PushStyle": 1, "GoogleChannelID": "fcm-news", "GooglePriority": "normal",
+            "GoogleImage": "https://example.com/g.png", "HuaWeiChannelID": "hw-news", "HuaWeiImportance": "LOW",
+            "HuaWeiCategory": "im", "HuaWeiImage": "https://example.com/h.png", "HonorImportance": "LOW",
+            "HonorImage": "https://example.com/n.png", "XiaoMiChannelID": "mi-news", "OPPOChannelID": "oppo-news",
+            "OPPOCategory": "IM", "OPPONotifyLevel": 16, "OPPOPrivateMsgTemplateId": "t-1",
+            "OPPOPrivateTitleParameters": {"city": "here"}, "OPPOPrivateContentParameters": {"hour": 18},
+            "VIVOCategory": "im", "VIVONotifyType": "3", "MeiZuNoticeMsgType": 1}});
     let push = json!({"MsgRandom": 1, "MsgLifeTime": 10_000, "MsgBody": text("hi"), "OfflinePushInfo": info});
     let task = stack.ok("all_member_push/im_push", push).await["TaskId"].as_str().unwrap().to_owned();
     assert_eq!(ben.hear().await["body"], text("hi"));
@@ -104,10 +109,14 @@ async fn a_push_of_either_contract_arrives_on_all_eleven_channels() {
     }
 
     let push = json!({"userIds": ["anne"], "notification": {"title": "Title", "pushContent": "Content",
-        "ios": {"thread-id": "thread", "extras": {"n": "1"}},
-        "harmonyOS": {"ohos": {"category": "MAIL"}, "extras": {"n": "1"}},
-        "android": {"extras": {"n": "1"}, "fcm": {"channelId": "fcm-push"}, "hw": {"channelId": "hw-push"},
-            "honor": {"importance": "LOW"}, "mi": {"channelId": "mi-push"},
+        "ios": {"thread-id": "thread", "badge": 9_999, "contentAvailable": 1, "apns-collapse-id": "a", "category": "C",
+            "richMediaUri": "https://example.com/a.png", "interruption-level": "passive", "extras": {"n": "1"}},
+        "harmonyOS": {"ohos": {"category": "MAIL", "image": "https://example.com/o.png"}, "extras": {"n": "1"}},
+        "android": {"extras": {"n": "1"},
+            "fcm": {"channelId": "fcm-push", "collapse_key": "g", "imageUrl": "https://example.com/g.png"},
+            "hw": {"channelId": "hw-push", "importance": "NORMAL", "category": "WORK", "image": "https://example.com/h.png"},
+            "honor": {"importance": "LOW", "image": "https://example.com/n.png"},
+            "mi": {"channelId": "mi-push", "large_icon_uri": "https://example.com/m.png"},
             "oppo": {"channelId": "oppo-push", "category": "IM", "notify_level": 2},
             "vivo": {"classification": "1", "category": "IM"}}}});
     let (status, answer) = stack.signed_json("/push/user.json", &push).await;
