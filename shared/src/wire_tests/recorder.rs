@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::requests::ACCEPTED_AT;
 use crate::channel::testkit::{self, Api, Asked, Reply, Vendor, form};
-use crate::channel::{Senders, Target, traits};
+use crate::channel::{Senders, Target, Turns, traits};
 use crate::domain::{App, Channel, DeviceToken, Outcome, Push, Wording};
 use crate::runtime::Clock;
 
@@ -73,7 +73,7 @@ impl Recorder {
         let token = |n| DeviceToken::new(token(channel, n, &self.vendor.endpoint));
         let targets: Vec<Target> = (1..=devices).map(|n| Target { token: token(n), package: None, wording }).collect();
         let before = (self.vendor.asked().len(), self.api.asked.lock().unwrap().len());
-        let outcomes = self.senders.send(channel, &app, push, &targets, 1_000).await;
+        let outcomes = self.senders.send(channel, &app, push, &targets, Turns::freely()).await.outcomes;
         assert_eq!(outcomes, vec![Outcome::Delivered; devices], "{channel}");
         let to_vendor = self.vendor.asked().split_off(before.0);
         let to_sockets = self.api.asked.lock().unwrap().split_off(before.1);
