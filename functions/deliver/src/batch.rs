@@ -5,6 +5,7 @@ use std::time::Duration;
 use fanfare::channel;
 use fanfare::domain::{App, Push, Slot, Tally, Timestamp, WebhookEvent, limits};
 use fanfare::queue::{DeliverTask, Failure, FanOutTask};
+use fanfare::runtime::metrics::{BatchMetrics, MetricName};
 use fanfare::runtime::telemetry::chain;
 use fanfare::store::{BatchKey, Done, Lease, Rest};
 use tracing::{info, warn};
@@ -68,7 +69,8 @@ impl Deliver {
                     let mut tally = Tally::default();
                     *(if is_over { &mut tally.expired } else { &mut tally.failed }) = targets;
                     let complaint = rest.why.filter(|_| wait.is_some());
-                    self.finish(deadline, &key, targets, Done { tally, complaint, ..Done::default() }).await?
+                    let metrics = BatchMetrics::of(task.channel, &push.app);
+                    self.finish(deadline, &key, targets, Done { tally, complaint, ..Done::default() }, metrics).await?
                 }
             },
         };
@@ -87,10 +89,11 @@ impl Deliver {
         deadline: Timestamp,
     ) -> Result<Option<Done>, Failure> {
         let targets = task.to.len() as u32;
+        let metrics = || BatchMetrics::of(task.channel, &push.app);
         // Before it takes of the channel's rate, or waits for its turn, and once more when it has: see below.
         if self.is_recalled(push, key, deadline).await? {
             let tally = Tally { expired: targets, ..Tally::default() };
-            return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
+            return self.finish(deadline, key, targets, Done { tally, ..Done::default() }, metrics()).await.map(Some);
         }
         let units = channel::units(task.channel, task.kinds());
         let turns = match self.admit(app, task, (task.window, units), rest, deadline).await? {
@@ -109,7 +112,7 @@ impl Deliver {
         // As late as can be: whatever waited before, in a queue or for its window, is not sent once it is withdrawn.
         if self.is_recalled(push, key, deadline).await? {
             let tally = Tally { expired: targets, ..Tally::default() };
-            return self.finish(deadline, key, targets, Done { tally, ..Done::default() }).await.map(Some);
+            return self.finish(deadline, key, targets, Done { tally, ..Done::default() }, metrics()).await.map(Some);
         }
         let sent_at = self.clock.now();
         let Sent { outcomes, complaint, window } = self.send_at(push, app, task, turns, rest, deadline).await;
@@ -147,13 +150,13 @@ impl Deliver {
         }
         // What was sent was sent: nothing may come between it and the ledger that could make it be sent again.
         self.slow_down(app, task.channel, &outcomes).await;
-        self.clean_up(app, task, &outcomes, sent_at).await;
+        let metrics = self.clean_up(app, task, &outcomes, sent_at).await;
         info!(
             push.id = %push.id, app.id = %push.app, channel = %task.channel, attempt = task.attempt,
             delivered = settled.tally.delivered, retrying = settled.retry.len(), devices = targets,
             "Sent a batch of push `{}`", push.id
         );
-        self.finish(deadline, key, targets, settled).await.map(Some)
+        self.finish(deadline, key, targets, settled, metrics).await.map(Some)
     }
 
     /// Puts a batch back into its queue, with what is reserved for it. Its lease is to be given up after.
@@ -179,10 +182,21 @@ impl Deliver {
     }
 
     /// Writes how a batch ended, and tries for as long as there is time: if it is not written, the batch is sent again.
-    async fn finish(&self, deadline: Timestamp, key: &BatchKey, targets: u32, done: Done) -> Result<Done, Failure> {
+    async fn finish(
+        &self,
+        deadline: Timestamp,
+        key: &BatchKey,
+        targets: u32,
+        done: Done,
+        metrics: BatchMetrics,
+    ) -> Result<Done, Failure> {
         loop {
             match self.ledger.finish(key, targets, &done, deadline, self.clock.now()).await {
-                Ok(true) => return Ok(done),
+                Ok(true) => {
+                    let metrics = metrics.tally(&done.tally).count(MetricName::Retried, done.retry.len());
+                    self.metrics.emit(&metrics, self.clock.now());
+                    return Ok(done);
+                }
                 // The lease was over, and another has the batch: what follows from it is the other's to say.
                 Ok(false) => return Err(Failure::Held),
                 Err(error) if deadline.millis_since(self.clock.now()) < LAST_WRITE_MILLIS => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fanfare::channel;
 use fanfare::domain::{App, Channel, Outcome, Timestamp};
+use fanfare::runtime::metrics::{BatchMetrics, MetricName};
 use fanfare::runtime::telemetry::chain;
 use fanfare::store::{Rest, StoreError};
 use tracing::{error, info, warn};
@@ -121,6 +122,7 @@ impl Deliver {
             }
             // An error, for the alarm that counts them: a person has to mend it.
             Trouble::Refused | Trouble::TokensDoubted if rest.failures == 0 => {
+                self.metrics.emit(&BatchMetrics::of(channel, &app.id).count(MetricName::Stopped, 1), now);
                 error!(app.id = %app.id, %channel, why, "Channel `{channel}` of app `{}` is stopped", app.id);
             }
             Trouble::Refused | Trouble::TokensDoubted => {

@@ -16,6 +16,7 @@ use fanfare::channel::{Breaker, Senders};
 use fanfare::domain::{Channel, Timestamp};
 use fanfare::queue::{self, DeliverTask, Queues, Urls, Webhooks, consume};
 use fanfare::runtime::config::{Environment, Lookup, Tables, parsed};
+use fanfare::runtime::metrics::Metrics;
 use fanfare::runtime::{Clock, aws, telemetry};
 use fanfare::store::{
     self, AppStore, ConnectionStore, ContactStore, LedgerStore, PaceStore, PushStore, RestStore, TokenStore,
@@ -32,6 +33,7 @@ struct Deliver {
     connections: ConnectionStore,
     contacts: ContactStore,
     ledger: LedgerStore,
+    metrics: Metrics,
     pace: PaceStore,
     pushes: PushStore,
     queues: Queues,
@@ -76,6 +78,7 @@ impl Deliver {
             connections: ConnectionStore::new(client.clone(), &tables.audience),
             contacts: ContactStore::new(client.clone(), &tables.audience),
             ledger: LedgerStore::new(client.clone(), &tables.pushes),
+            metrics: Metrics::from_lookup(lookup)?,
             pace: PaceStore::new(client.clone(), &tables.pushes),
             pushes: PushStore::new(client.clone(), &tables.pushes),
             rests: RestStore::new(client, &tables.pushes),

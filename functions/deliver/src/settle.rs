@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fanfare::domain::{App, Channel, ConnectionId, Outcome, Push, Slot, Tally, Timestamp, limits};
 use fanfare::queue::{self, DeliverTask, Destination};
+use fanfare::runtime::metrics::{BatchMetrics, MetricName};
 use fanfare::store::{Done, StoreError};
 use futures::{StreamExt, stream};
 use tracing::{info, warn};
@@ -95,17 +96,26 @@ fn reached_users(task: &DeliverTask, outcomes: &[Outcome], retry: &[u16]) -> Vec
 
 impl Deliver {
     /// Forgets what is dead: connections at once, devices if the verdict on them is to be believed. What cannot be
-    /// forgotten now will be found dead by the next push.
-    pub(crate) async fn clean_up(&self, app: &App, task: &DeliverTask, outcomes: &[Outcome], sent_at: Timestamp) {
-        let mut burials = Vec::new();
+    /// forgotten now will be found dead by the next push. Returns what was counted of it.
+    pub(crate) async fn clean_up(
+        &self,
+        app: &App,
+        task: &DeliverTask,
+        outcomes: &[Outcome],
+        sent_at: Timestamp,
+    ) -> BatchMetrics {
+        let (mut burials, mut doubted) = (Vec::new(), 0);
         for (to, outcome) in task.to.iter().zip(outcomes) {
             let Outcome::InvalidToken { since, .. } = outcome else { continue };
             // A closed socket says so itself; no setting of ours could make it.
             if task.channel == Channel::Ws || self.breaker.believes(&app.id, task.channel, outcome) {
                 burials.push(self.forget(app, task, to, since.unwrap_or(sent_at)));
             } else {
-                warn!(app.id = %app.id, channel = %task.channel, "A verdict on a token is not believed: kept it");
+                doubted += 1;
             }
+        }
+        if doubted > 0 {
+            warn!(app.id = %app.id, channel = %task.channel, doubted, "Verdicts on {doubted} tokens are not believed: kept them");
         }
         let results: Vec<_> = stream::iter(burials).buffer_unordered(AT_ONCE).collect().await;
         if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
@@ -115,6 +125,12 @@ impl Deliver {
         if forgotten > 0 {
             info!(app.id = %app.id, channel = %task.channel, forgotten, "Forgot {forgotten} dead devices");
         }
+        let count = |meant: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| meant(outcome)).count();
+        BatchMetrics::of(task.channel, &app.id)
+            .count(MetricName::Throttled, count(|outcome| matches!(outcome, Outcome::Throttled(_))))
+            .count(MetricName::Unsent, count(|outcome| *outcome == Outcome::Unsent))
+            .count(MetricName::Forgotten, forgotten)
+            .count(MetricName::Doubted, doubted)
     }
 
     /// Says whether there was anything to forget.
