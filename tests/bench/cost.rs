@@ -9,9 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use fanfare::domain::{AppId, Channel, Device, DeviceId, DeviceToken, Edit, Platform, Profile, Tag, Timestamp, UserId};
-use fanfare::store::{Admission, ContactStore, UserStore};
-use futures::{TryStreamExt, stream};
+use fanfare::domain::{Channel, Device};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::Stack;
@@ -23,7 +21,7 @@ const USERS: u32 = 16_384;
 async fn main() {
     let users = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(USERS);
     let stack = Stack::start(env!("CARGO_BIN_EXE_stack")).await;
-    populate(&stack, users).await;
+    stack.populate(users, &["everyone"], |n| vec![phone(&stack, n)]).await;
 
     stack.local(Method::DELETE, "usage", None).await;
     let push = json!({"MsgRandom": 1, "MsgLifeTime": 86_400, "Condition": {"TagsAnd": ["everyone"]},
@@ -42,44 +40,12 @@ async fn main() {
     report(users, &stack.local(Method::GET, "usage", None).await);
 }
 
-async fn populate(stack: &Stack, count: u32) {
-    let (client, tables) = stack.store().await;
-    let users = UserStore::new(client.clone(), &tables.audience);
-    let contacts = ContactStore::new(client, &tables.audience);
-    let app = AppId::try_from("1400000000").unwrap();
-    let ids: Vec<UserId> = (0..count).map(|n| UserId::try_from(format!("user{n:07}")).unwrap()).collect();
-    let everyone = Edit::AddTags(vec![Tag::try_from("everyone".to_owned()).unwrap()]);
-    for ids in ids.chunks(100) {
-        let imported: Vec<_> = ids.iter().map(|id| (id.clone(), Profile::default())).collect();
-        users.import(&app, &imported, &Admission::default()).await.unwrap();
-        let edits: Vec<_> = ids.iter().map(|id| (id.clone(), everyone.clone())).collect();
-        users.edit(&app, &edits).await.unwrap();
+/// Of Apple's or Google's in turn.
+fn phone(stack: &Stack, n: u32) -> Device {
+    match n.is_multiple_of(2) {
+        true => stack.phone("phone", Channel::Apns, &format!("{n:064x}")),
+        false => stack.phone("phone", Channel::Fcm, &format!("{:a<142}", format!("token{n}_"))),
     }
-    let known = users.get(&app, &ids).await.unwrap();
-    let now = Timestamp::from_secs(stack.now());
-    stream::iter(known.values().map(Ok::<_, fanfare::store::StoreError>))
-        .try_for_each_concurrent(16, async |user| {
-            let n = user.ordinal.0;
-            let (platform, channel, token) = if n.is_multiple_of(2) {
-                (Platform::Ios, Channel::Apns, format!("{n:064x}"))
-            } else {
-                (Platform::Android, Channel::Fcm, format!("{:a<142}", format!("token{n}_")))
-            };
-            let device = Device {
-                id: DeviceId::try_from("phone").unwrap(),
-                platform,
-                channel,
-                token: DeviceToken::new(token),
-                package: Some("com.example.app".to_owned()),
-                push_enabled: true,
-                language: Some("en".to_owned()),
-                registered_at: now,
-                active_at: now,
-            };
-            contacts.register(&app, user, device).await.map(drop)
-        })
-        .await
-        .unwrap();
 }
 
 fn report(users: u32, usage: &Value) {
