@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fanfare::channel;
-use fanfare::domain::{App, Push, Slot, Tally, Timestamp, WebhookEvent, limits};
+use fanfare::domain::{App, Push, Tally, Timestamp, WebhookEvent, limits};
 use fanfare::queue::{DeliverTask, Failure, FanOutTask};
 use fanfare::runtime::metrics::{BatchMetrics, MetricName};
 use fanfare::runtime::telemetry::chain;
@@ -11,7 +11,7 @@ use fanfare::store::{BatchKey, Done, Lease, Rest};
 use tracing::{info, warn};
 
 use crate::Deliver;
-use crate::admit::{Admission, delay_until};
+use crate::admit::Admission;
 use crate::health::{Health, Trouble, health};
 use crate::news::sent;
 use crate::rounds::Sent;
@@ -45,15 +45,16 @@ impl Deliver {
             return Err(Failure::Held);
         }
         let app = self.apps.get(&push.app).await.map_err(Failure::of)?;
-        let (rest, wait) = match &app {
-            Some(app) => self.rest(app, task.channel).await?,
-            None => Default::default(),
+        let (rest, wait) = match (&app, task.not_before.and_then(|time| wait_until(time, now))) {
+            (Some(_), Some(wait)) => (Rest::default(), Some(wait)),
+            (Some(app), None) => self.rest(app, task.channel).await?,
+            (None, _) => Default::default(),
         };
         // When it could go at the earliest.
         let soonest = wait.map_or(now, |wait| now.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
         let is_over = !push.is_alive_on(task.channel, soonest);
         if let Some(wait) = wait.filter(|_| !is_over) {
-            return self.put_back(task, None, wait).await;
+            return self.put_back(task, wait).await;
         }
         let targets = task.to.len() as u32;
         let done = match self.ledger.lease(&key, targets, now, deadline).await.map_err(Failure::of)? {
@@ -96,10 +97,10 @@ impl Deliver {
             return self.finish(deadline, key, targets, Done { tally, ..Done::default() }, metrics()).await.map(Some);
         }
         let units = channel::units(task.channel, task.kinds());
-        let turns = match self.admit(app, task, (task.window, units), rest, deadline).await? {
+        let turns = match self.admit(app, task.channel, units, deadline).await? {
             Admission::Now(turns) => turns,
-            Admission::Later { window, delay } => {
-                self.put_back(task.clone(), Some(window), delay).await?;
+            Admission::Later(delay) => {
+                self.put_back(task.clone(), delay).await?;
                 self.ledger.release(key, deadline).await.map_err(Failure::of)?;
                 return Ok(None);
             }
@@ -115,7 +116,7 @@ impl Deliver {
             return self.finish(deadline, key, targets, Done { tally, ..Done::default() }, metrics()).await.map(Some);
         }
         let sent_at = self.clock.now();
-        let Sent { outcomes, complaint, window } = self.send_at(push, app, task, turns, rest, deadline).await;
+        let Sent { outcomes, complaint } = self.send_at(push, app, task, turns, deadline).await;
         let now = self.clock.now();
         self.breaker.record(&app.id, task.channel, &outcomes);
         let doubted = rest.failures > 0 || self.breaker.is_open(&app.id, task.channel);
@@ -127,7 +128,7 @@ impl Deliver {
             match self.stop(app, task.channel, trouble, rest, complaint.as_deref()).await {
                 Ok(wait) if in_vain && push.is_alive_on(task.channel, now.plus_secs(wait.as_secs().cast_signed())) => {
                     let held = DeliverTask { held: true, ..task.clone() };
-                    self.put_back(held, None, wait).await?;
+                    self.put_back(held, wait).await?;
                     self.ledger.release(key, deadline).await.map_err(Failure::of)?;
                     return Ok(None);
                 }
@@ -141,7 +142,7 @@ impl Deliver {
         if health == (Health::Well { known: true }) {
             self.go_on(app, task.channel, rest).await;
         }
-        let settled = Done { complaint, ..settle(task, push, &outcomes, window, now) };
+        let settled = Done { complaint, ..settle(task, push, &outcomes, now) };
         // Before the ledger says "done", for a batch that is done never comes again: if this process dies here, the batch
         // is sent again as it would have been anyway, and what came of it is told then. If the queue does not take the
         // news they are lost, because a push that came twice would be worse.
@@ -159,14 +160,12 @@ impl Deliver {
         self.finish(deadline, key, targets, settled, metrics).await.map(Some)
     }
 
-    /// Puts a batch back into its queue, with what is reserved for it. Its lease is to be given up after.
-    async fn put_back(&self, task: DeliverTask, window: Option<Slot>, delay: Duration) -> Result<(), Failure> {
+    /// Puts a batch, or what is left of it, into its queue. A lease is to be given up after.
+    async fn put_back(&self, task: DeliverTask, delay: Duration) -> Result<(), Failure> {
         // Whole seconds, and rather late: to come early would be one more way through the queue.
-        let secs = delay.as_secs() + u64::from(window.is_none() && delay.subsec_nanos() > 0);
+        let secs = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
         let delay = Duration::from_secs(secs.min(limits::QUEUE_DELAY_SECS.unsigned_abs()));
-        let channel = task.channel;
-        let task = DeliverTask { window: window.or(task.window), ..task };
-        self.queues.deliver(channel, &[(task, delay)]).await.map_err(Failure::of)
+        self.queues.deliver(task.channel, &[(task, delay)]).await.map_err(Failure::of)
     }
 
     /// Whether a push was withdrawn. If that cannot be known now, the lease is given back: the message comes again, and
@@ -215,12 +214,10 @@ impl Deliver {
         if let Some(BatchKey { attempt, .. }) = key.next_attempt().filter(|_| !done.retry.is_empty()) {
             let to = done.retry.iter().filter_map(|place| task.to.get(usize::from(*place)).cloned()).collect();
             let (tries, reached) = (task.tries + u8::from(done.is_try), done.reached.clone());
-            let child = DeliverTask { attempt, tries, held: false, window: done.window, reached, to, ..task.clone() };
-            let delay = match done.window {
-                Some(window) => delay_until(window.start, self.clock.now()),
-                None => Duration::from_secs(u64::from(done.delay_secs)),
-            };
-            self.queues.deliver(task.channel, &[(child, delay)]).await.map_err(Failure::of)?;
+            let not_before = done.not_before;
+            let child = DeliverTask { attempt, tries, held: false, not_before, reached, to, ..task.clone() };
+            let wait = not_before.and_then(|time| wait_until(time, self.clock.now()));
+            self.put_back(child, wait.unwrap_or_default()).await?;
         }
         if !done.readdress.is_empty() {
             let again = FanOutTask::Readdress {
@@ -234,6 +231,11 @@ impl Deliver {
         }
         Ok(())
     }
+}
+
+/// How long it is until a moment, if it is to come.
+fn wait_until(time: Timestamp, now: Timestamp) -> Option<Duration> {
+    u64::try_from(time.millis_since(now)).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
 }
 
 fn batch_key(task: &DeliverTask) -> BatchKey {

@@ -10,9 +10,8 @@ use fanfare::store::{Rest, StoreError};
 use tracing::{error, info, warn};
 
 use crate::Deliver;
+use crate::settle::LONGEST_WAIT;
 
-/// The longest that a vendor is believed when it asks for time, through whichever answer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 /// For how long a channel is let alone whose vendor says that it is too fast, and not for how long.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The day of quotas is taken to be China's, where every vendor is that has one: how far it is ahead of UTC.
@@ -146,15 +145,11 @@ impl Deliver {
         }
     }
 
-    /// A vendor that asked for time gets it from everyone: those who reserve from now on, and those who have reserved.
+    /// A vendor that asked for time gets it from everyone.
     pub(crate) async fn slow_down(&self, app: &App, channel: Channel, outcomes: &[Outcome]) {
         let Some(wait) = pause(channel, outcomes) else { return };
         let (scope, now) = (channel::pace(app, channel).0, self.clock.now());
-        let slowed = futures::try_join!(
-            self.pace.push_back(scope, channel, wait, now),
-            self.rests.pause(scope, channel, wait, now),
-        );
-        if let Err(error) = slowed {
+        if let Err(error) = self.pace.push_back(scope, channel, wait, now).await {
             warn!(app.id = %app.id, %channel, error = chain(&error), "The channel could not be slowed down");
         }
     }
@@ -170,7 +165,7 @@ fn pause(channel: Channel, outcomes: &[Outcome]) -> Option<Duration> {
         Outcome::Transient(wait) => *wait,
         _ => None,
     });
-    asked.max().map(|wait| wait.min(LONGEST_PAUSE))
+    asked.max().map(|wait| wait.min(LONGEST_WAIT))
 }
 
 /// The beginning of the next day of quotas.

@@ -53,7 +53,7 @@ mod tests {
             attempt: 0,
             tries: 0,
             held: false,
-            window: None,
+            not_before: None,
             reached: vec![],
             packages: vec![],
             to: lows.iter().map(|low| Destination(*low, DeviceToken::new("t"), None, Wording::default())).collect(),

@@ -2,10 +2,9 @@
 //! look.
 
 use fanfare::channel::{self, Target, Turns, ws};
-use fanfare::domain::{App, Channel, Outcome, Push, Slot, Timestamp};
+use fanfare::domain::{App, Channel, Outcome, Push, Timestamp};
 use fanfare::queue::{DeliverTask, Destination};
 use fanfare::runtime::telemetry::chain;
-use fanfare::store::Rest;
 use tracing::warn;
 
 use crate::Deliver;
@@ -20,8 +19,6 @@ pub(crate) struct Sent {
     pub(crate) outcomes: Vec<Outcome>,
     /// What went wrong first that was not about one device.
     pub(crate) complaint: Option<String>,
-    /// What is reserved for those that are [`Outcome::Unsent`], if it is.
-    pub(crate) window: Option<Slot>,
 }
 
 impl Deliver {
@@ -32,11 +29,10 @@ impl Deliver {
         app: &App,
         task: &DeliverTask,
         turns: Turns,
-        rest: &Rest,
         deadline: Timestamp,
     ) -> Sent {
         let all = to_targets(task);
-        let mut sent = Sent { outcomes: vec![Outcome::Unsent; all.len()], complaint: None, window: None };
+        let mut sent = Sent { outcomes: vec![Outcome::Unsent; all.len()], complaint: None };
         let (mut places, mut turns, mut is_first): (Vec<usize>, _, _) = ((0..all.len()).collect(), turns, true);
         loop {
             let targets: Vec<Target> = places.iter().map(|place| all[*place].clone()).collect();
@@ -50,10 +46,10 @@ impl Deliver {
             if is_first && task.channel == Channel::Ws {
                 tokio::time::sleep(ws::NEWBORN).await;
             }
-            match self.next_turns(app, task, &places, rest, deadline).await {
+            match self.next_turns(app, task, &places, deadline).await {
                 Some(Admission::Now(next)) => turns = next,
-                Some(Admission::Later { window, .. }) => return Sent { window: Some(window), ..sent },
-                None => return sent,
+                // They go by the queue.
+                Some(Admission::Later(_)) | None => return sent,
             }
             is_first = false;
         }
@@ -65,7 +61,6 @@ impl Deliver {
         app: &App,
         task: &DeliverTask,
         places: &[usize],
-        rest: &Rest,
         deadline: Timestamp,
     ) -> Option<Admission> {
         if deadline.millis_since(self.clock.now()) < ROUND_MILLIS {
@@ -73,7 +68,7 @@ impl Deliver {
         }
         let kinds: Vec<_> = task.kinds().collect();
         let units = channel::units(task.channel, places.iter().map(|place| kinds[*place]));
-        match self.admit(app, task, (None, units), rest, deadline).await {
+        match self.admit(app, task.channel, units, deadline).await {
             Ok(admission) => Some(admission),
             Err(error) => {
                 warn!(app.id = %app.id, channel = %task.channel, error = chain(&error), "No turns for the rest of a batch");

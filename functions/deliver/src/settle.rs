@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fanfare::domain::{App, Channel, ConnectionId, Outcome, Push, Slot, Tally, Timestamp, limits};
+use fanfare::domain::{App, Channel, ConnectionId, Outcome, Push, Tally, Timestamp, limits};
 use fanfare::queue::{self, DeliverTask, Destination};
 use fanfare::runtime::metrics::{BatchMetrics, MetricName};
 use fanfare::store::{Done, StoreError};
@@ -13,29 +13,20 @@ use tracing::{info, warn};
 use crate::Deliver;
 use crate::health::tomorrow;
 
+/// The longest that a vendor is believed when it asks for time.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// Dead devices that are forgotten side by side.
 const AT_ONCE: usize = 8;
 
-/// How a batch ended, from the outcome of each of its devices. `window` is reserved for those that came too late for their
-/// turns, if it is.
-pub(crate) fn settle(
-    task: &DeliverTask,
-    push: &Push,
-    outcomes: &[Outcome],
-    window: Option<Slot>,
-    now: Timestamp,
-) -> Done {
+/// How a batch ended, from the outcome of each of its devices.
+pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now: Timestamp) -> Done {
     let waits = |outcome: &Outcome| matches!(outcome, Outcome::Unsent | Outcome::DeviceQuotaUntilTomorrow);
     let is_try = outcomes.iter().any(|outcome| outcome.is_retryable() && !waits(outcome));
-    let tomorrow = tomorrow(now);
-    let parked =
-        outcomes.contains(&Outcome::DeviceQuotaUntilTomorrow).then_some(Slot { start: tomorrow, end: tomorrow });
-    let window = parked.or(window);
-    let delay_secs = if is_try { retry_delay(task.tries, outcomes) } else { 0 };
+    let not_before = next_try(task.tries, outcomes, now);
     let has_room = task.attempt < u8::MAX;
-    let last = task.tries + 1 >= limits::ATTEMPTS || !has_room;
-    let in_time = push.is_alive_on(task.channel, now.plus_secs(i64::from(delay_secs)));
-    let mut done = Done { delay_secs, is_try, window: window.filter(|_| !is_try), ..Done::default() };
+    let last = task.tries + 1 >= limits::ATTEMPTS;
+    let in_time = push.is_alive_on(task.channel, not_before.unwrap_or(now));
+    let mut done = Done { not_before, is_try, ..Done::default() };
     let Tally { delivered, failed, invalid, suppressed, expired } = &mut done.tally;
     for (place, outcome) in outcomes.iter().enumerate() {
         match outcome {
@@ -43,13 +34,10 @@ pub(crate) fn settle(
             Outcome::InvalidToken { .. } => *invalid += 1,
             Outcome::Suspended => *suppressed += 1,
             Outcome::Permanent => *failed += 1,
-            // Not tried, and so not tried too often.
-            Outcome::DeviceQuotaUntilTomorrow if has_room && push.is_alive_on(task.channel, tomorrow) => {
+            // What waits was not tried, and so not tried too often.
+            retryable if retryable.is_retryable() && has_room && in_time && (waits(retryable) || !last) => {
                 done.retry.push(place as u16);
             }
-            Outcome::DeviceQuotaUntilTomorrow => *expired += 1,
-            Outcome::Unsent if in_time && has_room => done.retry.push(place as u16),
-            retryable if retryable.is_retryable() && !last && in_time => done.retry.push(place as u16),
             _ if !in_time => *expired += 1,
             _ => *failed += 1,
         }
@@ -59,20 +47,26 @@ pub(crate) fn settle(
         done.reached = reached_users(task, outcomes, &done.retry);
     }
     if done.retry.is_empty() {
-        done.delay_secs = 0;
+        done.not_before = None;
     }
     done
 }
 
-/// The wait before the next attempt: longer each time, and not shorter than any vendor asked for.
-fn retry_delay(tries: u8, outcomes: &[Outcome]) -> u32 {
-    let asked = outcomes.iter().filter_map(|outcome| match outcome {
-        Outcome::Throttled(wait) | Outcome::Transient(wait) => *wait,
+/// When those go again who are to: the later the more often they were tried, and not sooner than any vendor asked for. Those
+/// who only missed their turns at once, and those whose day is full tomorrow, if there are no others.
+fn next_try(tries: u8, outcomes: &[Outcome], now: Timestamp) -> Option<Timestamp> {
+    let waits = outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Throttled(wait) | Outcome::Transient(wait) => Some(wait.unwrap_or_default().min(LONGEST_WAIT)),
+        Outcome::Auth | Outcome::QuotaUntilTomorrow | Outcome::Config | Outcome::NotEntitled => Some(Duration::ZERO),
         _ => None,
     });
-    let own = queue::retry_delay(tries);
-    let longest = Duration::from_secs(limits::QUEUE_DELAY_SECS as u64);
-    asked.chain([own]).max().unwrap_or(own).min(longest).as_secs() as u32
+    match waits.max() {
+        Some(asked) => {
+            let wait = asked.max(queue::retry_delay(tries));
+            Some(now.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+        }
+        None => outcomes.contains(&Outcome::DeviceQuotaUntilTomorrow).then(|| tomorrow(now)),
+    }
 }
 
 /// Users with a connection that was gone, and none in this attempt or one before that was not.
@@ -194,7 +188,7 @@ mod tests {
             attempt: tries,
             tries,
             held: false,
-            window: None,
+            not_before: None,
             reached: vec![],
             packages: vec![],
             to: lows.iter().map(|low| Destination(*low, DeviceToken::new("t"), None, Wording::default())).collect(),
@@ -205,7 +199,7 @@ mod tests {
     fn every_device_is_settled_or_tried_again() {
         let outcomes =
             [Outcome::Delivered, DEAD, Outcome::Suspended, Outcome::Permanent, Outcome::Transient(None), Outcome::Auth];
-        let done = settle(&task(Channel::Fcm, 0, &[0, 1, 2, 3, 4, 5]), &push(3_600), &outcomes, None, NOW);
+        let done = settle(&task(Channel::Fcm, 0, &[0, 1, 2, 3, 4, 5]), &push(3_600), &outcomes, NOW);
         assert_eq!(done.tally, Tally { delivered: 1, invalid: 1, suppressed: 1, failed: 1, expired: 0 });
         assert_eq!(done.retry, [4, 5]);
         assert_eq!(done.tally.total() as usize + done.retry.len(), outcomes.len());
@@ -214,20 +208,16 @@ mod tests {
 
     #[test]
     fn who_was_not_sent_to_goes_again_without_having_been_tried() {
-        let slot = Slot { start: NOW, end: NOW.plus_secs(1) };
         let last = DeliverTask { attempt: 9, ..task(Channel::Fcm, limits::ATTEMPTS - 1, &[0, 1]) };
-        let done = settle(&last, &push(3_600), &[Outcome::Delivered, Outcome::Unsent], Some(slot), NOW);
-        assert_eq!(
-            (done.retry.as_slice(), done.is_try, done.window, done.delay_secs),
-            (&[1][..], false, Some(slot), 0)
-        );
+        let done = settle(&last, &push(3_600), &[Outcome::Delivered, Outcome::Unsent], NOW);
+        assert_eq!((done.retry.as_slice(), done.is_try, done.not_before), (&[1][..], false, None));
         // Beside one that was tried it waits as long as that.
         let both = task(Channel::Fcm, 1, &[0, 1]);
-        let done = settle(&both, &push(3_600), &[Outcome::Transient(None), Outcome::Unsent], Some(slot), NOW);
-        assert_eq!((done.retry.as_slice(), done.is_try, done.window, done.delay_secs), (&[0, 1][..], true, None, 8));
+        let done = settle(&both, &push(3_600), &[Outcome::Transient(None), Outcome::Unsent], NOW);
+        assert_eq!((done.retry.as_slice(), done.is_try, done.not_before), (&[0, 1][..], true, Some(NOW.plus_secs(8))));
         // No ledger has names for more parts of a slice.
         let end = DeliverTask { attempt: u8::MAX, ..task(Channel::Fcm, 0, &[0, 1]) };
-        let done = settle(&end, &push(3_600), &[Outcome::Unsent, Outcome::Transient(None)], None, NOW);
+        let done = settle(&end, &push(3_600), &[Outcome::Unsent, Outcome::Transient(None)], NOW);
         assert_eq!((done.tally.failed, done.retry.len()), (2, 0));
     }
 
@@ -235,44 +225,45 @@ mod tests {
     fn a_device_that_has_had_enough_today_waits_for_tomorrow_if_the_push_lives_as_long() {
         let (outcomes, task) =
             ([Outcome::Delivered, Outcome::DeviceQuotaUntilTomorrow], task(Channel::Meizu, 0, &[0, 1]));
-        let done = settle(&task, &push(86_400), &outcomes, None, NOW);
-        let tomorrow = tomorrow(NOW);
-        assert_eq!((done.retry.as_slice(), done.window.unwrap().start, done.is_try), (&[1][..], tomorrow, false));
-        let done = settle(&task, &push(600), &outcomes, None, NOW);
+        let done = settle(&task, &push(86_400), &outcomes, NOW);
+        assert_eq!((done.retry.as_slice(), done.not_before, done.is_try), (&[1][..], Some(tomorrow(NOW)), false));
+        let done = settle(&task, &push(600), &outcomes, NOW);
         assert_eq!((done.tally.delivered, done.tally.expired, done.retry.len()), (1, 1, 0));
     }
 
     #[test]
     fn the_last_attempt_fails_and_one_past_the_lifetime_expires() {
         let outcomes = [Outcome::Transient(None)];
-        let last = settle(&task(Channel::Fcm, limits::ATTEMPTS - 1, &[0]), &push(3_600), &outcomes, None, NOW);
+        let last = settle(&task(Channel::Fcm, limits::ATTEMPTS - 1, &[0]), &push(3_600), &outcomes, NOW);
         assert_eq!((last.tally.failed, last.retry.len()), (1, 0));
-        let late = settle(&task(Channel::Fcm, 0, &[0]), &push(60), &outcomes, None, NOW.plus_secs(59));
+        let late = settle(&task(Channel::Fcm, 0, &[0]), &push(60), &outcomes, NOW.plus_secs(59));
         assert_eq!((late.tally.expired, late.retry.len()), (1, 0));
     }
 
     #[test]
     fn retries_wait_longer_each_time_and_as_long_as_the_vendor_says() {
-        let waits: Vec<u32> = (0..6).map(|attempt| retry_delay(attempt, &[])).collect();
+        let wait = |tries, outcome| next_try(tries, &[outcome], NOW).unwrap().millis_since(NOW) / 1_000;
+        let waits: Vec<i64> = (0..6).map(|tries| wait(tries, Outcome::Config)).collect();
         assert_eq!(waits, [2, 8, 32, 128, 512, 900]);
-        assert_eq!(retry_delay(0, &[Outcome::Throttled(Some(Duration::from_secs(60)))]), 60);
-        assert_eq!(retry_delay(0, &[Outcome::Throttled(Some(Duration::from_secs(9_000)))]), 900);
+        assert_eq!(wait(0, Outcome::Throttled(Some(Duration::from_secs(60)))), 60);
+        assert_eq!(wait(0, Outcome::Transient(Some(Duration::from_secs(999_999)))), 3_600);
+        assert_eq!(next_try(0, &[Outcome::Delivered, Outcome::Permanent], NOW), None);
     }
 
     #[test]
     fn a_user_is_offline_once_all_its_connections_are_gone() {
         let task = task(Channel::Ws, 0, &[1, 1, 2, 2, 3]);
         let outcomes = [DEAD, DEAD, DEAD, Outcome::Delivered, DEAD];
-        assert_eq!(settle(&task, &push(60), &outcomes, None, NOW).readdress, [1, 3]);
+        assert_eq!(settle(&task, &push(60), &outcomes, NOW).readdress, [1, 3]);
     }
 
     #[test]
     fn a_user_reached_on_one_connection_is_not_offline_when_the_other_is_found_gone_later() {
         let first = task(Channel::Ws, 0, &[1, 1, 2]);
         let outcomes = [Outcome::Delivered, Outcome::Transient(None), Outcome::Transient(None)];
-        let done = settle(&first, &push(60), &outcomes, None, NOW);
+        let done = settle(&first, &push(60), &outcomes, NOW);
         assert_eq!((done.retry.as_slice(), done.reached.as_slice()), (&[1, 2][..], &[1][..]));
         let second = DeliverTask { reached: done.reached, ..task(Channel::Ws, 1, &[1, 2]) };
-        assert_eq!(settle(&second, &push(60), &[DEAD, DEAD], None, NOW).readdress, [2]);
+        assert_eq!(settle(&second, &push(60), &[DEAD, DEAD], NOW).readdress, [2]);
     }
 }

@@ -17,7 +17,7 @@ const SECONDS_PER_BATCH: u32 = 5;
 /// What surrounds the destinations of a batch.
 const ENVELOPE_BYTES: usize = 1_024;
 
-/// One batch to be: the number of its slice, and its task, whose window is still open.
+/// One batch to be: the number of its slice, and its task.
 pub(crate) struct Slice {
     pub number: usize,
     pub task: DeliverTask,
@@ -92,7 +92,7 @@ pub(crate) fn task(push: &Push, shard: Shard, channel: Channel, slice: String, t
         attempt: 0,
         tries: 0,
         held: false,
-        window: None,
+        not_before: None,
         reached: Vec::new(),
         packages,
         to,
@@ -125,7 +125,7 @@ mod tests {
         Addressed { targets: BTreeMap::from([(Channel::Fcm, targets)]), ..Addressed::default() }
     }
 
-    const FAST: fn(Channel) -> u32 = |_| 10_000;
+    const FAST: fn(Channel, u32) -> u32 = |_, secs| 10_000 * secs;
 
     #[test]
     fn a_batch_is_no_longer_than_five_seconds_of_its_channel() {

@@ -1,5 +1,5 @@
-//! Batches leave at their channel's pace: each carries the window that was reserved for it, and waits in the queue
-//! until then. SQS is the timer; nobody sleeps in a paid invocation.
+//! Batches come out of their queue at their channel's pace: each waits there until the time that is planned for it. SQS is
+//! the timer; nobody sleeps in a paid invocation.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use tracing::info;
 use crate::FanOut;
 use crate::cut::Slice;
 
-/// Slices that share one reservation and one send.
-const SLICES_PER_RESERVATION: usize = 10;
+/// Slices that are planned and sent together.
+const SLICES_AT_ONCE: usize = 10;
 
-/// What becomes of batches whose windows are further off than a queue can delay them.
+/// What becomes of batches whose time is further off than a queue can delay them.
 #[derive(Clone, Copy)]
 pub(crate) enum Overflow<'a> {
     /// The shard's task goes on with them later; it may have done so before, from there.
     GoesOn(Option<&'a Resume>),
-    /// They wait in their queue, and are put back into it when they come too early.
+    /// They wait in their queue, and may come too early.
     Waits,
 }
 
@@ -40,19 +40,19 @@ impl FanOut {
             Overflow::GoesOn(resume) => resume,
             Overflow::Waits => None,
         };
-        // What is reserved already is used first.
-        let mut reserved = resume.map(|resume| (resume.window, resume.slices));
+        // What is planned already is used first.
+        let mut planned = resume.map(|resume| (resume.window, resume.slices));
         if let Some(resume) = resume {
             rest = &rest[rest.partition_point(|slice| slice.number < resume.slice)..];
         }
         let mut sent = 0;
         while let Some(first) = rest.first() {
-            let size = reserved.map_or(SLICES_PER_RESERVATION, |(_, slices)| slices.max(1)).min(rest.len());
+            let size = planned.map_or(SLICES_AT_ONCE, |(_, slices)| slices.max(1)).min(rest.len());
             let (group, after) = rest.split_at(size);
             let units: u32 = group.iter().map(|slice| units(channel, slice)).sum();
-            let window = match reserved.take() {
+            let window = match planned.take() {
                 Some((window, _)) => window,
-                None => self.reserve(app, channel, units).await?,
+                None => self.plan(app, channel, units).await?,
             };
             let is_far = wait(window.start, self.clock.now()) > limits::QUEUE_DELAY_SECS;
             if is_far && matches!(overflow, Overflow::GoesOn(_)) {
@@ -71,12 +71,12 @@ impl FanOut {
         Ok(sent)
     }
 
-    pub(crate) async fn reserve(&self, app: &App, channel: Channel, units: u32) -> Result<Slot, Failure> {
+    pub(crate) async fn plan(&self, app: &App, channel: Channel, units: u32) -> Result<Slot, Failure> {
         let (scope, pace) = channel::pace(app, channel);
-        self.pace.reserve(scope, channel, units, pace, self.clock.now()).await.map_err(Failure::of)
+        self.pace.plan(scope, channel, units, pace, self.clock.now()).await.map_err(Failure::of)
     }
 
-    /// Sends slices together, each with its share of the window.
+    /// Sends slices together, each for its share of the window.
     async fn send_group(&self, channel: Channel, group: &[Slice], window: Slot, all_units: u32) -> Result<(), Failure> {
         let now = self.clock.now();
         let length = window.end.millis_since(window.start);
@@ -84,11 +84,8 @@ impl FanOut {
         let mut before = 0;
         let mut tasks = Vec::with_capacity(group.len());
         for slice in group {
-            let after = before + units(channel, slice);
-            let mut task = slice.task.clone();
-            task.window = Some(Slot { start: at(before), end: at(after) });
-            tasks.push((task, Duration::from_secs(wait(at(before), now).max(0) as u64)));
-            before = after;
+            tasks.push((slice.task.clone(), Duration::from_secs(wait(at(before), now).max(0) as u64)));
+            before += units(channel, slice);
         }
         self.queues.deliver(channel, &tasks).await.map_err(Failure::of)
     }

@@ -78,9 +78,9 @@ pub struct DeliverTask {
     /// Whether it was sent before, and the vendor took none of it because something is wrong with the whole channel.
     #[serde(default, skip_serializing_if = "is_false")]
     pub held: bool,
-    /// When it may go; `None` if that is still to be reserved. One without length says from when on.
+    /// When it may go, if that is further off than a queue can delay it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<Slot>,
+    pub not_before: Option<Timestamp>,
     /// Places of users who have it on another connection already, from an attempt before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reached: Vec<u16>,
@@ -198,7 +198,7 @@ mod tests {
             attempt: 0,
             tries: 0,
             held: false,
-            window: Some(window),
+            not_before: None,
             reached: vec![],
             packages: vec!["com.example".to_owned()],
             to: vec![
@@ -209,13 +209,20 @@ mod tests {
         let text = serde_json::to_string(&deliver).unwrap();
         assert_eq!(
             text,
-            r#"{"task":"deliver.v1","push":"0000000000000000000010","shard":1,"channel":"fcm","slice":"7","attempt":0,"window":{"start":1,"end":2},"packages":["com.example"],"to":[[9,"t",0,2],[10,"u",null,0]]}"#
+            r#"{"task":"deliver.v1","push":"0000000000000000000010","shard":1,"channel":"fcm","slice":"7","attempt":0,"packages":["com.example"],"to":[[9,"t",0,2],[10,"u",null,0]]}"#
         );
         assert_eq!(serde_json::from_str::<DeliverTask>(&text).unwrap(), deliver);
-        let text = serde_json::to_string(&DeliverTask { tries: 2, held: true, to: vec![], ..deliver }).unwrap();
+        let text = serde_json::to_string(&DeliverTask {
+            tries: 2,
+            held: true,
+            not_before: Some(Timestamp::from_millis(7)),
+            to: vec![],
+            ..deliver
+        })
+        .unwrap();
         assert_eq!(
             text,
-            r#"{"task":"deliver.v1","push":"0000000000000000000010","shard":1,"channel":"fcm","slice":"7","attempt":0,"tries":2,"held":true,"window":{"start":1,"end":2},"packages":["com.example"],"to":[]}"#
+            r#"{"task":"deliver.v1","push":"0000000000000000000010","shard":1,"channel":"fcm","slice":"7","attempt":0,"tries":2,"held":true,"not_before":7,"packages":["com.example"],"to":[]}"#
         );
     }
 

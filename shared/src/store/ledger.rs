@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Channel, PushId, Shard, Slot, Tally, Timestamp, limits};
+use crate::domain::{Channel, PushId, Shard, Tally, Timestamp, limits};
 
 use super::error::{condition_failed, unless_refused};
 use super::item::{self, Item, b, bytes, n, number, s, text};
@@ -71,14 +71,12 @@ pub struct Done {
     pub tally: Tally,
     /// Places in the batch of the devices that go into its next attempt.
     pub retry: Vec<u16>,
-    /// How long that attempt waits, in seconds.
-    pub delay_secs: u32,
+    /// When that attempt may go; `None`: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// Whether this one counts as a try of theirs: not where they only came too late for their turns.
     #[serde(default)]
     pub is_try: bool,
-    /// What is reserved for that attempt, if it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<Slot>,
     /// What went wrong, in a few words, if it was not about one device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complaint: Option<String>,

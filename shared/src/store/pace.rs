@@ -4,19 +4,26 @@
 //! GCRA: the item holds the theoretical arrival time, the moment at which all that is reserved will have gone.
 //! A reservation moves it on by what it takes, from now or from where it stands, whichever is later.
 //!
+//! A channel has two such times. By the one, batches are [planned](PaceStore::plan) when they are enqueued, so that they come
+//! out of their queue one after the other; queues are not punctual, so a plan is no right to anything. By the other, a batch
+//! that is at hand [takes](PaceStore::take) the next slot, a moment before it is sent: nothing is held for one that is
+//! late, and whatever slows the channel down slows everyone down at once.
+//!
 //! Where a pace [ramps](Pace::ramp_secs), the item also holds when the ramp began: a pace that rested for longer than its
 //! ramp begins a new one, on which the units that have gone grow with the square of the time.
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::ReturnValue;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use crate::domain::{AppId, Channel, Pace, Slot, Timestamp};
 
-use super::error::unless_refused;
+use super::StoreError;
+use super::error::{condition_failed, unless_refused};
 use super::item::{self, backoff, n, number};
-use super::{StoreError, keys};
+use super::keys::{self, Key};
 
 const ROUNDS: u32 = 20;
 
@@ -68,28 +75,37 @@ impl PaceStore {
         pace: Pace,
         now: Timestamp,
     ) -> Result<Slot, StoreError> {
-        let paced = paced.into();
-        let now = Micros::of(now);
-        let cost = i64::try_from(pace.time_of(units).as_micros()).unwrap_or(i64::MAX);
-        for round in 0..ROUNDS {
-            // Most often others have reserved beyond now, or no one has for a while: one write either way,
-            // and a second only when the guess was wrong.
-            if let Some(Micros(end)) = self.append(scope, paced, cost, pace, now).await? {
-                return Ok(slot(end - cost, end));
-            }
-            let (start, end) = match pace.ramp_secs {
-                0 => (now.0, self.restart(scope, paced, cost, now).await?),
-                _ => self.climb(scope, paced, units, pace, now).await?,
-            };
-            if let Some(Micros(end)) = end {
-                return Ok(slot(start, end));
-            }
-            backoff(round.min(3)).await;
-        }
-        Err(StoreError::Contended(ROUNDS))
+        let slot = self.next(&keys::pace(scope, paced.into()), TAKEN, units, pace, (now, None)).await?;
+        // Without a limit there always is one.
+        slot.ok_or(StoreError::Contended(0))
     }
 
-    /// Keeps everyone who reserves from now on from a channel until a moment: the vendor said so.
+    /// The same, if it begins before a moment. `None` if it would not: then nothing is reserved.
+    pub async fn take(
+        &self,
+        scope: Option<&AppId>,
+        paced: impl Into<Paced>,
+        units: u32,
+        pace: Pace,
+        (now, before): (Timestamp, Timestamp),
+    ) -> Result<Option<Slot>, StoreError> {
+        self.next(&keys::pace(scope, paced.into()), TAKEN, units, pace, (now, Some(before))).await
+    }
+
+    /// When so many units should come to [take](Self::take) their slot, after all that was planned before.
+    pub async fn plan(
+        &self,
+        scope: Option<&AppId>,
+        paced: impl Into<Paced>,
+        units: u32,
+        pace: Pace,
+        now: Timestamp,
+    ) -> Result<Slot, StoreError> {
+        let slot = self.next(&keys::pace(scope, paced.into()), PLANNED, units, pace, (now, None)).await?;
+        slot.ok_or(StoreError::Contended(0))
+    }
+
+    /// Keeps everyone from a channel until a moment: the vendor said so.
     pub async fn push_back(
         &self,
         scope: Option<&AppId>,
@@ -97,18 +113,22 @@ impl PaceStore {
         wait: Duration,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let paced = paced.into();
-        let until =
-            now.millis().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)).saturating_mul(1_000);
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::pace(scope, paced).item()))
-            .update_expression("SET t = :until")
-            .condition_expression("attribute_not_exists(t) OR t < :until")
-            .expression_attribute_values(":until", n(until));
-        unless_refused(update.send().await).map(drop)
+        let key = keys::pace(scope, paced.into());
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let until = now.millis().saturating_add(wait).saturating_mul(1_000);
+        for line in [TAKEN, PLANNED] {
+            let update = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(key.item()))
+                .update_expression("SET #t = :until")
+                .condition_expression("attribute_not_exists(#t) OR #t < :until")
+                .expression_attribute_names("#t", line.arrival)
+                .expression_attribute_values(":until", n(until));
+            unless_refused(update.send().await)?;
+        }
+        Ok(())
     }
 
     /// Forgets what is reserved: the next unit may go at once. Whoever holds a slot that is to come keeps it, so for a while
@@ -119,93 +139,162 @@ impl PaceStore {
         Ok(())
     }
 
+    async fn next(
+        &self,
+        key: &Key,
+        line: Line,
+        units: u32,
+        pace: Pace,
+        (now, before): (Timestamp, Option<Timestamp>),
+    ) -> Result<Option<Slot>, StoreError> {
+        let (now, before) = (micros(now), before.map_or(i64::MAX, micros));
+        let cost = i64::try_from(pace.time_of(units).as_micros()).unwrap_or(i64::MAX);
+        for round in 0..ROUNDS {
+            // Most often others have reserved beyond now, or no one has for a while: one write either way,
+            // and a second only when the guess was wrong.
+            match self.append(key, line, cost, pace, (now, before)).await? {
+                Appended::Until(end) => return Ok(Some(slot(end - cost, end))),
+                Appended::TooFar => return Ok(None),
+                Appended::Not => {}
+            }
+            let reserved = match pace.ramp_secs {
+                0 => self.restart(key, line, cost, now).await?,
+                _ => self.climb(key, line, units, pace, (now, before)).await?,
+            };
+            match reserved {
+                Reserved::Slot(start, end) => return Ok(Some(slot(start, end))),
+                Reserved::TooFar => return Ok(None),
+                Reserved::Lost => backoff(round.min(3)).await,
+            }
+        }
+        Err(StoreError::Contended(ROUNDS))
+    }
+
     /// Reserves behind what is reserved, at full pace.
     async fn append(
         &self,
-        scope: Option<&AppId>,
-        paced: Paced,
+        key: &Key,
+        line: Line,
         cost: i64,
         pace: Pace,
-        Micros(now): Micros,
-    ) -> Result<Option<Micros>, StoreError> {
+        (now, before): (i64, i64),
+    ) -> Result<Appended, StoreError> {
         let update = self
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(keys::pace(scope, paced).item()))
-            .update_expression("SET t = t + :cost")
+            .set_key(Some(key.item()))
+            .update_expression("SET #t = #t + :cost")
+            .expression_attribute_names("#t", line.arrival)
             .expression_attribute_values(":cost", n(cost))
             .expression_attribute_values(":now", n(now))
-            .return_values(ReturnValue::UpdatedNew);
+            .expression_attribute_values(":before", n(before))
+            .return_values(ReturnValue::UpdatedNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let update = match pace.ramp_secs {
-            0 => update.condition_expression("t >= :now"),
+            0 => update.condition_expression("#t BETWEEN :now AND :before"),
             _ => update
-                .condition_expression("t >= :now AND s <= :climbed")
+                .condition_expression("#t BETWEEN :now AND :before AND #s <= :climbed")
+                .expression_attribute_names("#s", line.foot)
                 .expression_attribute_values(":climbed", n(now - ramp(pace))),
         };
-        let answer = unless_refused(update.send().await)?;
-        Ok(answer.and_then(|answer| number(answer.attributes.as_ref()?, "t")).map(Micros))
+        match update.send().await {
+            Ok(answer) => {
+                let end = answer.attributes.as_ref().and_then(|item| number(item, line.arrival));
+                Ok(end.map_or(Appended::Not, Appended::Until))
+            }
+            Err(error) if condition_failed(&error) => {
+                let old = match error.into_service_error() {
+                    UpdateItemError::ConditionalCheckFailedException(failed) => failed.item,
+                    _ => None,
+                };
+                let arrival = old.as_ref().and_then(|item| number::<i64>(item, line.arrival));
+                Ok(if arrival.is_some_and(|arrival| arrival > before) { Appended::TooFar } else { Appended::Not })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    async fn restart(
-        &self,
-        scope: Option<&AppId>,
-        paced: Paced,
-        cost: i64,
-        Micros(now): Micros,
-    ) -> Result<Option<Micros>, StoreError> {
+    async fn restart(&self, key: &Key, line: Line, cost: i64, now: i64) -> Result<Reserved, StoreError> {
         let end = now.saturating_add(cost);
         let update = self
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(keys::pace(scope, paced).item()))
-            .update_expression("SET t = :end")
-            .condition_expression("attribute_not_exists(t) OR t < :now")
+            .set_key(Some(key.item()))
+            .update_expression("SET #t = :end")
+            .condition_expression("attribute_not_exists(#t) OR #t < :now")
+            .expression_attribute_names("#t", line.arrival)
             .expression_attribute_values(":end", n(end))
             .expression_attribute_values(":now", n(now));
-        Ok(unless_refused(update.send().await)?.map(|_| Micros(end)))
+        Ok(unless_refused(update.send().await)?.map_or(Reserved::Lost, |_| Reserved::Slot(now, end)))
     }
 
-    /// Reserves on a ramp, which takes a read. Returns from when, and to when if nobody was faster.
+    /// Reserves on a ramp, which takes a read.
     async fn climb(
         &self,
-        scope: Option<&AppId>,
-        paced: Paced,
+        key: &Key,
+        line: Line,
         units: u32,
         pace: Pace,
-        Micros(now): Micros,
-    ) -> Result<(i64, Option<Micros>), StoreError> {
-        let key = keys::pace(scope, paced);
-        let item = item::get(&self.client, &self.table, &key).await?.unwrap_or_default();
-        let seen: Option<i64> = number(&item, "t");
+        (now, before): (i64, i64),
+    ) -> Result<Reserved, StoreError> {
+        let item = item::get(&self.client, &self.table, key).await?.unwrap_or_default();
+        let seen: Option<i64> = number(&item, line.arrival);
         let start = seen.unwrap_or(now).max(now);
+        if start > before {
+            return Ok(Reserved::TooFar);
+        }
         let rested = seen.is_none_or(|seen| seen < now - ramp(pace));
-        let foot = number(&item, "s").filter(|_| !rested).unwrap_or(start);
+        let foot = number(&item, line.foot).filter(|_| !rested).unwrap_or(start);
         let end = foot + climbed(start - foot, units, pace);
         let update = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key.item()))
-            .update_expression("SET t = :end, s = :foot")
+            .update_expression("SET #t = :end, #s = :foot")
+            .expression_attribute_names("#t", line.arrival)
+            .expression_attribute_names("#s", line.foot)
             .expression_attribute_values(":end", n(end))
             .expression_attribute_values(":foot", n(foot));
         let update = match seen {
-            Some(seen) => update.condition_expression("t = :seen").expression_attribute_values(":seen", n(seen)),
-            None => update.condition_expression("attribute_not_exists(t)"),
+            Some(seen) => update.condition_expression("#t = :seen").expression_attribute_values(":seen", n(seen)),
+            None => update.condition_expression("attribute_not_exists(#t)"),
         };
-        Ok((start, unless_refused(update.send().await)?.map(|_| Micros(end))))
+        Ok(unless_refused(update.send().await)?.map_or(Reserved::Lost, |_| Reserved::Slot(start, end)))
     }
 }
 
+/// The attributes of one of the times that an item holds, in microseconds: the theoretical arrival, and the foot of its ramp.
 #[derive(Debug, Clone, Copy)]
-struct Micros(i64);
+struct Line {
+    arrival: &'static str,
+    foot: &'static str,
+}
 
-impl Micros {
-    fn of(now: Timestamp) -> Self {
-        Self(now.millis().saturating_mul(1_000))
-    }
+const TAKEN: Line = Line { arrival: "t", foot: "s" };
+const PLANNED: Line = Line { arrival: "p", foot: "q" };
+
+enum Appended {
+    /// Behind the others, up to this moment.
+    Until(i64),
+    /// The others reach too far.
+    TooFar,
+    /// There are no others, or the pace is still growing.
+    Not,
+}
+
+enum Reserved {
+    /// From when, up to when.
+    Slot(i64, i64),
+    TooFar,
+    /// Somebody was faster.
+    Lost,
+}
+
+fn micros(time: Timestamp) -> i64 {
+    time.millis().saturating_mul(1_000)
 }
 
 /// How long a ramp is, in microseconds.

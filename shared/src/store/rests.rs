@@ -3,8 +3,6 @@
 //! All workers look at one item. The first that fails begins a rest, a longer one each time it happens in a row. When it
 //! is over, one of them [tries](RestStore::probe); the first that is answered well ends it. Meanwhile nobody waits for a
 //! server that is down, and nobody sends on a channel that is set up wrongly.
-//!
-//! A vendor that only wants to be let alone for a while is given a rest that ends by itself.
 
 use std::time::Duration;
 
@@ -31,7 +29,7 @@ const KEPT_SECS: i64 = 86_400;
 pub struct Rest {
     /// Until when nobody is called; `None` if nothing has failed.
     pub until: Option<Timestamp>,
-    /// How many rests in a row ended with a failure. 0: it ends by itself.
+    /// How many rests in a row ended with a failure.
     pub failures: u32,
     /// When the first of them began.
     pub since: Option<Timestamp>,
@@ -106,27 +104,6 @@ impl RestStore {
         };
         let begun = unless_refused(update.send().await)?;
         Ok(begun.map(|_| Duration::from_millis(until.millis_since(now).try_into().unwrap_or(0))))
-    }
-
-    /// Begins one that ends by itself, unless a longer one is under way.
-    pub async fn pause(
-        &self,
-        scope: Option<&AppId>,
-        paced: impl Into<Paced>,
-        wait: Duration,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let until = now.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::rest(scope, paced.into()).item()))
-            .update_expression("SET t = :until, expires_at = :end")
-            .condition_expression("attribute_not_exists(t) OR t < :until")
-            .expression_attribute_values(":until", n(until.millis()))
-            .expression_attribute_values(":end", n(until.secs() + KEPT_SECS));
-        unless_refused(update.send().await).map(drop)
     }
 
     /// Asks to be the one who tries, after a rest of failures is over. Says whether the caller is.
