@@ -20,6 +20,8 @@ pub(super) struct Behaviour {
     /// Requests that each of `settings.errors` has been asked about.
     asked: Vec<AtomicU64>,
     answered: AtomicU64,
+    /// Requests that `settings.lost` has been asked about.
+    processed: AtomicU64,
 }
 
 /// The body of `PUT /vendors/{channel}`.
@@ -40,6 +42,10 @@ pub(super) struct Settings {
     reset_after: Option<u64>,
     /// Bodies of answers are cut-off JSON; status and what happened to the push are as ever.
     garbage: bool,
+    /// Answers that never arrive, in the order of the requests. Those are processed, and recorded, as ever.
+    lost: Vec<Loss>,
+    /// Connections from now on speak HTTP/1.1 only.
+    http1_only: bool,
     /// When the dead tokens died, in UNIX milliseconds; without it, now.
     unregistered_at: Option<i64>,
 }
@@ -59,6 +65,28 @@ pub(super) struct Failure {
     pub(super) reason: String,
     /// Seconds, for `Retry-After`.
     pub(super) retry_after: Option<u64>,
+}
+
+/// So many requests, after those of the losses before it, get no answer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Loss {
+    requests: u64,
+    how: How,
+}
+
+/// What comes instead of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum How {
+    /// The answer, its body replaced by cut-off JSON.
+    Garbage,
+    /// The end of the connection, for whatever else is under way on it, too.
+    Reset,
+    /// Nothing, until the sender gives up.
+    Silence,
+    /// The answer: these are spared.
+    Answer,
 }
 
 #[derive(Debug, Error)]
@@ -96,6 +124,7 @@ impl TryFrom<Settings> for Behaviour {
         Ok(Self {
             asked: settings.errors.iter().map(|_| AtomicU64::new(0)).collect(),
             answered: AtomicU64::new(0),
+            processed: AtomicU64::new(0),
             settings,
         })
     }
@@ -133,16 +162,28 @@ impl Behaviour {
         self.settings.latency_ms.saturating_add(jitter)
     }
 
+    /// What comes instead of the answer to the next request that was processed.
+    pub(super) fn next_answer(&self) -> How {
+        let mut before = self.processed.fetch_add(1, Ordering::Relaxed);
+        for Loss { requests, how } in &self.settings.lost {
+            if before < *requests {
+                return *how;
+            }
+            before -= requests;
+        }
+        if self.settings.garbage { How::Garbage } else { How::Answer }
+    }
+
+    pub(super) fn http1_only(&self) -> bool {
+        self.settings.http1_only
+    }
+
     pub(super) fn goaway_after(&self) -> Option<u64> {
         self.settings.goaway_after
     }
 
     pub(super) fn reset_after(&self) -> Option<u64> {
         self.settings.reset_after
-    }
-
-    pub(super) fn garbage(&self) -> bool {
-        self.settings.garbage
     }
 }
 
@@ -222,6 +263,16 @@ mod tests {
         let behaviour = behaviour(json!({"errors": [{"first": 2, "status": 500, "reason": "INTERNAL"}]}));
         let failed: Vec<_> = (0..4).map(|_| fails(&behaviour)).collect();
         assert_eq!(failed, [true, true, false, false]);
+    }
+
+    #[test]
+    fn answers_are_lost_in_the_order_of_the_requests() {
+        let lost = json!([{"requests": 1, "how": "answer"}, {"requests": 2, "how": "reset"}, {"requests": 1, "how": "silence"}]);
+        for (garbage, then) in [(false, How::Answer), (true, How::Garbage)] {
+            let behaviour = behaviour(json!({"lost": lost, "garbage": garbage}));
+            let answers: Vec<_> = (0..6).map(|_| behaviour.next_answer()).collect();
+            assert_eq!(answers, [How::Answer, How::Reset, How::Reset, How::Silence, then, then]);
+        }
     }
 
     #[test]

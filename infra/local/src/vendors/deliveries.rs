@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use http::{HeaderMap, header};
@@ -51,6 +54,22 @@ pub(super) struct Delivery {
     /// The JSON members `request` and `answer`, common to all tokens of the request: kept as
     /// text, which takes a tenth of the space and time of anything parsed.
     exchange: Arc<str>,
+    /// Whether the answer went out, whole and to someone who was still there.
+    answered: Receipt,
+}
+
+/// For the sender's having been told what became of a request. Unsigned, its answer was lost, or is still to come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Receipt(Arc<AtomicBool>);
+
+impl Receipt {
+    pub(super) fn sign(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_signed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Tokens that vendors would have delivered to, and those they would not.
@@ -68,13 +87,16 @@ impl Deliveries {
         request: &VendorRequest,
         answer: &Answer,
         outcomes: Vec<Outcome>,
-    ) {
+    ) -> Receipt {
+        let receipt = Receipt::default();
         let exchange: Arc<str> = exchange(request, answer).into();
         let mut record = self.lock();
         for Outcome { token, accepted } in outcomes {
-            record.add(Delivery { channel, token: token.into(), accepted, at, exchange: exchange.clone() });
+            let (token, exchange, answered) = (token.into(), exchange.clone(), receipt.clone());
+            record.add(Delivery { channel, token, accepted, at, exchange, answered });
         }
         record.shrink(&self.limits);
+        receipt
     }
 
     /// Those of the channel and of the token, oldest first; `None` is all.
@@ -134,9 +156,9 @@ impl Delivery {
     /// The entry as the JSON of `GET /deliveries`.
     pub(super) fn write_json(&self, out: &mut String) {
         let Self { channel, accepted, at, exchange, .. } = self;
-        let token = json!(self.token);
+        let (token, answered) = (json!(self.token), self.answered.is_signed());
         out.push_str(&format!(
-            r#"{{"channel":"{channel}","token":{token},"accepted":{accepted},"at":{at},{exchange}}}"#
+            r#"{{"channel":"{channel}","token":{token},"accepted":{accepted},"answered":{answered},"at":{at},{exchange}}}"#
         ));
     }
 
@@ -196,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    fn record(deliveries: &Deliveries, body: &[u8], tokens: &[&str]) {
+    fn record(deliveries: &Deliveries, body: &[u8], tokens: &[&str]) -> Receipt {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("bearer secret"));
         let request = VendorRequest {
@@ -206,7 +228,7 @@ mod tests {
             body: Bytes::copy_from_slice(body),
         };
         let outcome = |token: &&str| Outcome { token: (*token).to_owned(), accepted: true };
-        deliveries.record("apns", 7, &request, &Answer::empty(StatusCode::OK), tokens.iter().map(outcome).collect());
+        deliveries.record("apns", 7, &request, &Answer::empty(StatusCode::OK), tokens.iter().map(outcome).collect())
     }
 
     fn as_value(delivery: &Delivery) -> serde_json::Value {
@@ -223,7 +245,7 @@ mod tests {
         assert_eq!(
             as_value(&entries[1]),
             json!({
-                "channel": "apns", "token": "t\"wo", "accepted": true, "at": 7,
+                "channel": "apns", "token": "t\"wo", "accepted": true, "answered": false, "at": 7,
                 "request": {"path": "/send", "headers": {"authorization": "bearer ***"}, "body": {"a": "\""}},
                 "answer": {"status": 200, "body": null},
             })

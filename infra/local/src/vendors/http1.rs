@@ -15,7 +15,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    service::{MAX_BODY, Service},
+    service::{Handled, MAX_BODY, Service},
     vendor::{ConnectionState, VendorRequest},
     wire::{ResetSwitch, Wire},
 };
@@ -42,13 +42,21 @@ async fn respond(
         reset.pull();
         return Err(io::ErrorKind::ConnectionReset.into());
     }
-    let answer = service.handle(receive(request).await?, state).await.answer;
+    let Handled { answer, resets, receipt, .. } = service.handle(receive(request).await?, state).await;
+    if resets {
+        reset.pull();
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     // What HTTP/1.1 has for a GOAWAY.
     if behaviour.goaway_after().is_some_and(|n| before + 1 >= n) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    // Had the client gone, this would not be running any more.
+    if let Some(receipt) = receipt {
+        receipt.sign();
     }
     Ok(response)
 }

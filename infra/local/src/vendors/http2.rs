@@ -17,8 +17,9 @@ use http::{Request, Response};
 use tracing::debug;
 
 use super::{
+    deliveries::Receipt,
     service::{Handled, MAX_BODY, Service},
-    vendor::{ConnectionState, VendorRequest},
+    vendor::{Answer, ConnectionState, VendorRequest},
     wire::{ResetSwitch, Wire},
 };
 
@@ -49,6 +50,8 @@ pub(super) async fn serve(wire: Wire, reset: ResetSwitch, service: Arc<Service>)
         streams: protocols.streams_at_first.unwrap_or(protocols.streams),
         announcement_due: false,
         answered: 0,
+        resets: false,
+        unsigned: Vec::new(),
         service,
     };
     loop {
@@ -62,6 +65,10 @@ pub(super) async fn serve(wire: Wire, reset: ResetSwitch, service: Arc<Service>)
             }
             Event::Handled(respond, handled) => conversation.finish(respond, handled),
             Event::Closed => return,
+        }
+        if conversation.resets {
+            reset.pull();
+            return;
         }
     }
 }
@@ -82,6 +89,10 @@ struct Conversation {
     /// More streams are allowed, but the client has not been told yet.
     announcement_due: bool,
     answered: u64,
+    /// An answer is to be lost with the connection.
+    resets: bool,
+    /// Of answers that may not be on the wire yet.
+    unsigned: Vec<Receipt>,
 }
 
 impl Conversation {
@@ -92,8 +103,14 @@ impl Conversation {
         self.announce();
         let accepted = match self.connection.poll_accept(cx) {
             Poll::Ready(Some(Ok((request, respond)))) => Event::Request(request, respond),
-            Poll::Ready(Some(Err(_)) | None) => Event::Closed,
+            Poll::Ready(Some(Err(_))) => Event::Closed,
+            Poll::Ready(None) => {
+                self.sign();
+                Event::Closed
+            }
             Poll::Pending => {
+                // Nothing is left to do, so everything was written.
+                self.sign();
                 if self.announce() {
                     cx.waker().wake_by_ref();
                 }
@@ -101,6 +118,10 @@ impl Conversation {
             }
         };
         Poll::Ready(accepted)
+    }
+
+    fn sign(&mut self) {
+        self.unsigned.drain(..).for_each(|receipt| receipt.sign());
     }
 
     /// Sends a SETTINGS frame, into which [`Wire`] writes the new limit. What the frame itself
@@ -149,10 +170,15 @@ impl Conversation {
     }
 
     fn finish(&mut self, respond: SendResponse<Bytes>, handled: Option<Handled>) {
-        let Some(handled) = handled else { return };
-        let authenticated = handled.authenticated;
-        // A stream that the client has reset meanwhile takes no answer: nobody misses it.
-        let _ = send(respond, handled);
+        let Some(Handled { answer, authenticated, resets, receipt }) = handled else { return };
+        if resets {
+            self.resets = true;
+            return;
+        }
+        // A stream that the client has reset meanwhile takes no answer.
+        if send(respond, answer).is_ok() {
+            self.unsigned.extend(receipt);
+        }
         let allowed = self.service.protocols().streams;
         if authenticated && self.streams < allowed {
             self.streams = allowed;
@@ -189,8 +215,7 @@ async fn receive(request: Request<RecvStream>) -> Result<VendorRequest, h2::Erro
     })
 }
 
-fn send(mut respond: SendResponse<Bytes>, handled: Handled) -> Result<(), h2::Error> {
-    let answer = handled.answer;
+fn send(mut respond: SendResponse<Bytes>, answer: Answer) -> Result<(), h2::Error> {
     let mut response = Response::new(());
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;

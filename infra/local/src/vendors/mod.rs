@@ -112,7 +112,7 @@ impl Vendors {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let endpoint = format!("https://localhost:{}", listener.local_addr()?.port());
         let vendor = vendor(&endpoint)?;
-        let tls = keys.tls(vendor.protocols().alpn)?;
+        let tls = server::Tls { any: keys.tls(vendor.protocols().alpn)?, http1: keys.tls(&[b"http/1.1"])? };
         self.credentials[vendor.channel()] = vendor.credentials();
         let service = Arc::new(Service::new(Box::new(vendor), self.deliveries.clone(), now_ms.clone()));
         self.listeners.spawn(server::serve(listener, tls, service.clone()));

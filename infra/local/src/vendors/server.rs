@@ -15,8 +15,16 @@ use super::{
     wire::{ResetSwitch, Wire},
 };
 
+/// What a vendor's connections can agree on.
+pub(super) struct Tls {
+    /// What the vendor speaks.
+    pub any: TlsAcceptor,
+    /// HTTP/1.1.
+    pub http1: TlsAcceptor,
+}
+
 /// Serves connections until it is dropped, and then closes them.
-pub(super) async fn serve(listener: TcpListener, tls: TlsAcceptor, service: Arc<Service>) {
+pub(super) async fn serve(listener: TcpListener, tls: Tls, service: Arc<Service>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -27,6 +35,7 @@ pub(super) async fn serve(listener: TcpListener, tls: TlsAcceptor, service: Arc<
                     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
                     continue;
                 };
+                let tls = if service.behaviour().http1_only() { &tls.http1 } else { &tls.any };
                 connections.spawn(converse(socket, tls.clone(), service.clone()));
             }
             Some(_) = connections.join_next() => {}

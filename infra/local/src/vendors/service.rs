@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::{
     Clock,
-    behaviour::Behaviour,
-    deliveries::Deliveries,
+    behaviour::{Behaviour, How},
+    deliveries::{Deliveries, Receipt},
     vendor::{Answer, Call, ConnectionState, Protocols, Reply, Vendor, VendorRequest},
 };
 
@@ -32,6 +32,10 @@ pub(super) struct Service {
 pub(super) struct Handled {
     pub answer: Answer,
     pub authenticated: bool,
+    /// The connection is to be reset instead.
+    pub resets: bool,
+    /// To be signed once the answer is on its way. There is none for an answer that cannot be read.
+    pub receipt: Option<Receipt>,
 }
 
 impl Service {
@@ -64,27 +68,34 @@ impl Service {
 
     /// Judges the request, records it, and returns the answer when its latency has passed.
     ///
-    /// It is recorded before the wait: a sender that gives up waiting has sent it all the same.
+    /// It is recorded before the wait: a sender that gives up waiting has sent it all the same. Whether the answer reached
+    /// it, the record says once it did.
     pub(super) async fn handle(&self, mut request: VendorRequest, connection: &ConnectionState) -> Handled {
         let behaviour = self.behaviour();
         let now_ms = (self.now_ms)();
         let Reply { mut answer, outcomes, authenticated } =
             self.vendor.answer(&Call { request: &request, connection, behaviour: &behaviour, now_ms });
+        let (mut instead, mut receipt) = (How::Answer, None);
         if !outcomes.is_empty() {
-            if behaviour.garbage() {
+            instead = behaviour.next_answer();
+            if instead == How::Garbage {
                 answer.body = Bytes::from_static(GARBAGE);
             }
             if let Some(readable) = self.vendor.readable(&request) {
                 request.body = readable;
             }
-            self.deliveries.record(self.channel(), now_ms, &request, &answer, outcomes);
+            let recorded = self.deliveries.record(self.channel(), now_ms, &request, &answer, outcomes);
+            receipt = (instead == How::Answer).then_some(recorded);
             // Everything but the answer is done with, and there may be thousands waiting.
             drop(request);
             let latency_ms = behaviour.next_latency_ms();
             if latency_ms > 0 {
                 tokio::time::sleep(Duration::from_millis(latency_ms)).await;
             }
+            if instead == How::Silence {
+                std::future::pending::<()>().await;
+            }
         }
-        Handled { answer, authenticated }
+        Handled { answer, authenticated, resets: instead == How::Reset, receipt }
     }
 }

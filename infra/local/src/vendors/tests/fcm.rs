@@ -1,10 +1,13 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Request, header};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::{
     Sandbox,
-    client::{Answer, Client},
+    client::{Answer, Client, handshake, receive},
 };
 
 const SEND: &str = "/v1/projects/fanfare-local/messages:send";
@@ -367,6 +370,69 @@ async fn http1_connections_close_and_reset_as_asked() {
     assert_eq!(http1.call(request()).await.unwrap().status, 200);
     assert!(http1.call(request()).await.is_err());
     assert_eq!(sandbox.get("/deliveries/count").await["accepted"], 2);
+}
+
+/// Whether each of the requests so far was answered, oldest first.
+async fn answered(sandbox: &Sandbox) -> Vec<bool> {
+    let entries = sandbox.get("/deliveries").await;
+    entries.as_array().unwrap().iter().map(|entry| entry["answered"].as_bool().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_was_processed_and_not_answered_is_recorded_as_such() {
+    let sandbox = Sandbox::start().await;
+    let sender = Sender::start(&sandbox).await;
+    let request = || post(SEND, &sender.access_token, message().to_string());
+    let lost = json!({"lost": [{"requests": 1, "how": "answer"}, {"requests": 1, "how": "garbage"},
+        {"requests": 1, "how": "silence"}, {"requests": 1, "how": "reset"}]});
+    let patience = Duration::from_millis(200);
+
+    sandbox.behave("fcm", lost.clone()).await;
+    assert_eq!(sender.send(&message()).await.json()["name"].as_str().map(str::is_empty), Some(false));
+    assert_eq!(sender.send(&message()).await.json(), Value::Null);
+    assert!(timeout(patience, sender.client.call(request())).await.is_err());
+    assert!(sender.client.call(request()).await.unwrap_err().is_io());
+    assert_eq!(answered(&sandbox).await, [true, false, false, false]);
+
+    sandbox.behave("fcm", lost).await;
+    let mut http1 = sandbox.connect_http1("fcm").await;
+    assert_eq!(http1.call(request()).await.unwrap().json()["name"].as_str().map(str::is_empty), Some(false));
+    assert_eq!(http1.call(request()).await.unwrap().json(), Value::Null);
+    assert!(timeout(patience, http1.call(request())).await.is_err());
+    let mut http1 = sandbox.connect_http1("fcm").await;
+    assert!(http1.call(request()).await.is_err());
+    assert_eq!(answered(&sandbox).await, [true, false, false, false].repeat(2));
+    assert_eq!(sandbox.get("/deliveries/count").await["accepted"], 8);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_is_lost_with_its_connection_and_those_under_way_on_it() {
+    let sandbox = Sandbox::start().await;
+    let sender = Sender::start(&sandbox).await;
+    let request = || post(SEND, &sender.access_token, message().to_string());
+    sandbox.behave("fcm", json!({"latency_ms": 300, "lost": [{"requests": 1, "how": "reset"}]})).await;
+    let mut http1 = sandbox.connect_http1("fcm").await;
+    assert!(timeout(Duration::from_millis(100), http1.call(request())).await.is_err());
+    drop(http1);
+    let under_way: Vec<_> = (0..3).map(|_| sender.client.start(request()).unwrap()).collect();
+    // The first had been lost already; what is under way is lost with the connection's end.
+    sandbox.behave("fcm", json!({"reset_after": 0})).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(sender.client.call(request()).await.is_err());
+    for answer in under_way {
+        assert!(receive(answer).await.is_err());
+    }
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(answered(&sandbox).await, [false; 4]);
+}
+
+#[tokio::test]
+async fn a_vendor_may_speak_http1_only() {
+    let sandbox = Sandbox::start().await;
+    sandbox.behave("fcm", json!({"http1_only": true})).await;
+    let (ca, port) = (sandbox.vendors.ca_pem(), sandbox.port("fcm"));
+    let tls = handshake(ca, port, &[b"h2", b"http/1.1"]).await.unwrap();
+    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn deliveries_are_listed_in_order_and_by_filter_until_they_are_deleted() {
     assert_eq!(
         sandbox.get(&query).await,
         json!([{
-            "channel": "apns", "token": dead, "accepted": false, "at": START_MS + 1000,
+            "channel": "apns", "token": dead, "accepted": false, "answered": true, "at": START_MS + 1000,
             "request": {
                 "path": path,
                 "headers": {
