@@ -95,6 +95,22 @@ named!(
     }
 );
 
+impl Channel {
+    /// Whether devices of a platform can be registered with it. Sockets are not registered: they connect.
+    pub fn reaches(self, platform: Platform) -> bool {
+        match self {
+            Self::Ws => false,
+            Self::Apns => platform == Platform::Ios,
+            Self::Fcm => platform != Platform::Harmony,
+            Self::Huawei | Self::Honor | Self::Xiaomi | Self::Oppo | Self::Vivo | Self::Meizu => {
+                platform == Platform::Android
+            }
+            Self::Harmony => platform == Platform::Harmony,
+            Self::Webpush => platform == Platform::Web,
+        }
+    }
+}
+
 /// A vendor's address of one installation. Whoever has it can push to the device, so it is never logged.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -165,6 +181,23 @@ mod tests {
             assert_eq!(channel.name().parse(), Ok(*channel));
         }
         assert_eq!("pigeon".parse::<Channel>().unwrap_err().to_string(), "no known channel");
+    }
+
+    #[test]
+    fn channels_go_with_their_platforms() {
+        let allowed = |channel: Channel| -> Vec<&str> {
+            Platform::ALL
+                .iter()
+                .filter(|platform| channel.reaches(**platform))
+                .map(|platform| platform.name())
+                .collect()
+        };
+        assert!(allowed(Channel::Ws).is_empty());
+        assert_eq!(allowed(Channel::Apns), ["ios"]);
+        assert_eq!(allowed(Channel::Fcm), ["ios", "android", "web"]);
+        assert_eq!(allowed(Channel::Xiaomi), ["android"]);
+        assert_eq!(allowed(Channel::Harmony), ["harmony"]);
+        assert_eq!(allowed(Channel::Webpush), ["web"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Platform};
+use super::{Channel, Device, Platform};
 
 /// Which of its users' devices a push is for. Without a word, all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,6 +28,11 @@ impl DeviceFilter {
         self.lets_pass(device.platform, device.package.as_deref())
     }
 
+    /// Whether a device may be meant that a vendor's channel reaches. Any may be registered with the package.
+    pub fn may_have(&self, channel: Channel) -> bool {
+        self.platforms.is_empty() || self.platforms.iter().any(|platform| channel.reaches(*platform))
+    }
+
     /// Whether an installation is meant that has a socket: by what it is registered as. One that is not registered
     /// counts as a browser, without a package.
     pub fn matches_socket(&self, registered: Option<&Device>) -> bool {
@@ -43,7 +48,7 @@ impl DeviceFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Channel, DeviceId, DeviceToken, Timestamp};
+    use crate::domain::{DeviceId, DeviceToken, Timestamp};
 
     fn device(platform: Platform, package: Option<&str>) -> Device {
         Device {
@@ -88,5 +93,16 @@ mod tests {
             assert_eq!(filter.matches_socket(Some(&ios)), filter.matches(&ios), "{filter:?}");
         }
         assert!(DeviceFilter::default().is_open() && !filter(&[], Some("a")).is_open());
+    }
+
+    #[test]
+    fn a_channel_may_have_who_is_meant_if_it_reaches_one_of_the_platforms() {
+        let may_have = |platforms: &[Platform]| -> Vec<Channel> {
+            let filter = DeviceFilter { platforms: platforms.iter().copied().collect(), package: Some("a".to_owned()) };
+            Channel::ALL.iter().copied().filter(|channel| filter.may_have(*channel)).collect()
+        };
+        assert_eq!(may_have(&[]), Channel::ALL);
+        assert_eq!(may_have(&[Platform::Ios]), [Channel::Apns, Channel::Fcm]);
+        assert_eq!(may_have(&[Platform::Harmony, Platform::Web]), [Channel::Fcm, Channel::Harmony, Channel::Webpush]);
     }
 }
