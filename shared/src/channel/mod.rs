@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | how a batch is sent |
 //! | `credential.rs` | how we prove who we are, where it is not by an id and a secret as `oauth.rs` has it |
-//! | `payload.rs` | what a push looks like on the wire |
+//! | `payload.rs` | what a push looks like on the wire, and whether it is too long for that |
 //! | `answer.rs` | what the vendor's answers mean, as an [`Outcome`] |
 //!
 //! Whatever happens, every target has exactly one outcome, and nothing is believed of a token that the vendor did not
@@ -15,6 +15,7 @@ mod apns;
 mod batch;
 pub mod breaker;
 mod brief;
+mod check;
 mod data;
 mod facts;
 mod fcm;
@@ -52,6 +53,7 @@ use crate::runtime::tls::{TlsError, native_roots};
 pub use access::{Kept, Vault, VaultError};
 use batch::Batch;
 pub use breaker::Breaker;
+pub use check::{Measured, TooLarge, check};
 pub use facts::{ChannelFacts, RateUnit, traits};
 pub use rate::{granted, largest_request, pace, units};
 pub use rest::RestError;

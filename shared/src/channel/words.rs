@@ -35,14 +35,19 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// By how many bytes of JSON the text may be made shorter.
+    pub(super) fn spare(&self) -> usize {
+        written(self.unfolded.as_ref().unwrap_or(&self.text)).saturating_sub(SHORTEST_TEXT)
+    }
+
     /// Makes the text shorter by so many bytes of JSON, with an ellipsis, if it is long enough for that; says whether it was.
     pub(super) fn shorten(&mut self, excess: usize) -> bool {
-        let text = self.unfolded.as_mut().unwrap_or(&mut self.text);
-        let room = written(text).checked_sub(excess).filter(|room| *room >= SHORTEST_TEXT);
-        if let Some(room) = room {
-            *text = shortened(text.to_string(), room).into();
+        let can = excess <= self.spare();
+        if can {
+            let text = self.unfolded.as_mut().unwrap_or(&mut self.text);
+            *text = shortened(text.to_string(), written(text) - excess).into();
         }
-        room.is_some()
+        can
     }
 }
 

@@ -18,10 +18,12 @@ use crate::runtime::Clock;
 
 use super::Target;
 use super::batch::{Batch, ByWording};
+use super::check::Unfit;
 use super::http2::{Pool, Settings, Site};
 use super::turns::Turn;
 use answer::Refusal;
 use credential::{InvalidKey, ProviderToken, Signers};
+pub(super) use payload::check;
 
 /// Two connections with half the streams that Apple usually grants: at 100 ms an answer, 10,000 notifications a second.
 const SETTINGS: Settings = Settings {
@@ -41,10 +43,8 @@ fn has_accepted_our_token(status: StatusCode) -> bool {
 /// Why a batch cannot be sent, or one target of it.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("the push has no notification")]
-    NoNotification,
-    #[error("the payload has {0} bytes, more than APNs takes")]
-    TooLarge(usize),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error("the endpoint, the topic or the key cannot be used")]
     Settings,
     #[error("a token that Apple cannot have given")]
@@ -56,7 +56,7 @@ enum Error {
 impl Error {
     fn outcome(&self) -> Outcome {
         match self {
-            Self::NoNotification | Self::TooLarge(_) | Self::MalformedPackage => Outcome::Permanent,
+            Self::Unfit(_) | Self::MalformedPackage => Outcome::Permanent,
             Self::Settings => Outcome::Config,
             // As Apple would say, but it was not asked.
             Self::MalformedToken => Outcome::InvalidToken { since: None, doubtful: true },
@@ -182,7 +182,7 @@ impl<'a> Job<'a> {
         let topic = target.package.as_deref().unwrap_or(&self.credentials.topic);
         let topic = HeaderValue::from_str(topic).map_err(|_| Error::MalformedPackage)?;
         let endpoint = self.credentials.endpoint.trim_end_matches('/');
-        let content = self.contents.of(target).ok_or(Error::NoNotification)?;
+        let content = self.contents.of(target).ok_or(Unfit::NoNotification)?;
         Request::post(format!("{endpoint}/3/device/{device}"))
             .header(header::AUTHORIZATION, token.header())
             .header("apns-topic", topic)

@@ -8,10 +8,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::channel::check::{Measured, Unfit};
 use crate::domain::notification::{Badge, InterruptionLevel, Ios, Shown};
 use crate::domain::{Channel, DeviceToken, Push, Wording};
-
-use super::Error;
 
 /// Largest body (Apple, "Generating a remote notification").
 const MAX_BYTES: usize = 4_096;
@@ -68,14 +67,14 @@ struct Alert<'a> {
 }
 
 /// The body: the same for every device in the same wording.
-pub(super) fn body(push: &Push, wording: Wording) -> Result<Bytes, Error> {
-    let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
+pub(super) fn body(push: &Push, wording: Wording) -> Result<Bytes, Unfit> {
+    let notification = push.notification.as_ref().ok_or(Unfit::NoNotification)?;
     let ios = &notification.ios;
     let aps = match notification.shown(Channel::Apns, wording) {
         Some(shown) => alerting(ios, shown),
         // A background notification has nothing but this (Apple, "Pushing background updates to your app").
         None if ios.wake.is_some() => Aps { content_available: Some(1), ..Aps::default() },
-        None => return Err(Error::NoNotification),
+        None => return Err(Unfit::NoNotification),
     };
     let is_taken = [notification.ext.is_some(), ios.image.is_some(), matches!(ios.badge, Some(Badge::Add(_)))];
     let is_free = |name: &str| match OURS.iter().position(|ours| *ours == name) {
@@ -94,8 +93,14 @@ pub(super) fn body(push: &Push, wording: Wording) -> Result<Bytes, Error> {
         },
         extras: extras.map(|(name, value)| (name.as_str(), value)).collect(),
     };
-    let body = serde_json::to_vec(&payload).map_err(|_| Error::NoNotification)?;
-    if body.len() > MAX_BYTES { Err(Error::TooLarge(body.len())) } else { Ok(body.into()) }
+    let body = serde_json::to_vec(&payload).map_err(|_| Unfit::NoNotification)?;
+    Measured::Message.fits(Channel::Apns, body.len(), MAX_BYTES)?;
+    Ok(body.into())
+}
+
+/// Whether Apple takes what a push looks like in one wording.
+pub(in crate::channel) fn check(push: &Push, wording: Wording) -> Result<(), Unfit> {
+    body(push, wording).map(drop)
 }
 
 fn alerting<'a>(ios: &'a Ios, shown: Shown<'a>) -> Aps<'a> {
@@ -152,6 +157,7 @@ pub(super) fn apns_id(push: &Push, token: &DeviceToken) -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::check::TooLarge;
     use crate::channel::testkit::{a_push, json};
     use crate::channel::testkit::{a_rich_push, any_notification};
     use crate::domain::PushId;
@@ -295,7 +301,7 @@ mod tests {
             if let Ok(fitting) = notification.fitting() {
                 push.notification = Some(fitting);
                 for wording in 0..3 {
-                    proptest::prop_assert!(!matches!(body(&push, Wording(wording)), Err(Error::TooLarge(_))));
+                    proptest::prop_assert!(!matches!(body(&push, Wording(wording)), Err(Unfit::TooLarge(_))));
                 }
             }
         }
@@ -308,7 +314,7 @@ mod tests {
         push.notification.as_mut().unwrap().text.push_str(&"x".repeat(room));
         assert_eq!(body(&push, PLAIN).unwrap().len(), MAX_BYTES);
         push.notification.as_mut().unwrap().text.push('x');
-        assert!(matches!(body(&push, PLAIN), Err(Error::TooLarge(4_097))));
+        assert!(matches!(body(&push, PLAIN), Err(Unfit::TooLarge(TooLarge { size: 4_097, .. }))));
     }
 
     #[test]

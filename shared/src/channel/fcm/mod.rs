@@ -16,11 +16,13 @@ use crate::runtime::Clock;
 
 use super::Target;
 use super::batch::{Batch, ByWording};
+use super::check::Unfit;
 use super::http2::{Pool, Settings, Site};
 use super::turns::Turn;
 use answer::Refusal;
 use credential::{AccessToken, Account, Accounts};
 use payload::Payload;
+pub(super) use payload::check;
 
 /// Google grants 100 streams a connection: ten of them, at 100 ms an answer, are a project's whole quota of 10,000
 /// messages a second.
@@ -35,10 +37,8 @@ const SETTINGS: Settings = Settings {
 /// Why a batch cannot be sent.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("the push has no notification")]
-    NoNotification,
-    #[error("the payload has {0} bytes, more than FCM takes")]
-    TooLarge(usize),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error("the endpoint, the project or the key cannot be used")]
     Settings,
 }
@@ -46,7 +46,7 @@ enum Error {
 impl Error {
     fn outcome(&self) -> Outcome {
         match self {
-            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+            Self::Unfit(_) => Outcome::Permanent,
             Self::Settings => Outcome::Config,
         }
     }

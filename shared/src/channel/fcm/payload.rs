@@ -7,11 +7,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::channel::check::{Measured, Unfit};
 use crate::channel::data::resource;
 use crate::domain::notification::{Android as Settings, Badge, Priority};
 use crate::domain::{Channel, DeviceToken, Notification, Push, Wording};
-
-use super::Error;
 
 /// Most bytes of notification and data (Google, "About FCM messages").
 const MAX_BYTES: usize = 4_096;
@@ -92,9 +91,9 @@ struct OnAndroid<'a> {
 }
 
 impl<'a> Payload<'a> {
-    pub(super) fn new(push: &'a Push, wording: Wording) -> Result<Self, Error> {
-        let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
-        let shown = notification.shown(Channel::Fcm, wording).ok_or(Error::NoNotification)?;
+    pub(super) fn new(push: &'a Push, wording: Wording) -> Result<Self, Unfit> {
+        let notification = push.notification.as_ref().ok_or(Unfit::NoNotification)?;
+        let shown = notification.shown(Channel::Fcm, wording).ok_or(Unfit::NoNotification)?;
         let settings = &notification.android;
         let content = Content {
             notification: Words { title: shown.title, body: shown.text },
@@ -104,12 +103,9 @@ impl<'a> Payload<'a> {
                 extras: settings.extras.iter().filter(|(name, _)| is_free(name, notification)).map(as_text).collect(),
             },
         };
-        let size = serde_json::to_vec(&content).map_err(|_| Error::NoNotification)?.len();
-        if size > MAX_BYTES {
-            Err(Error::TooLarge(size))
-        } else {
-            Ok(Self { content, android: Android::new(push, settings) })
-        }
+        let size = serde_json::to_vec(&content).map_err(|_| Unfit::NoNotification)?.len();
+        Measured::Message.fits(Channel::Fcm, size, MAX_BYTES)?;
+        Ok(Self { content, android: Android::new(push, settings) })
     }
 
     /// The body for one device. Without seconds that remain, FCM delivers it now or never.
@@ -120,6 +116,11 @@ impl<'a> Payload<'a> {
         // Texts and numbers only: nothing here can fail to be JSON.
         serde_json::to_vec(&body).unwrap_or_default().into()
     }
+}
+
+/// Whether FCM takes what a push looks like in one wording.
+pub(in crate::channel) fn check(push: &Push, wording: Wording) -> Result<(), Unfit> {
+    Payload::new(push, wording).map(drop)
 }
 
 impl<'a> Android<'a> {
@@ -168,6 +169,7 @@ fn as_text<'a>((name, value): (&'a String, &'a Value)) -> (&'a str, Cow<'a, str>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::check::TooLarge;
     use crate::channel::testkit::{a_push, a_rich_push, any_notification, json};
 
     const PLAIN: Wording = Wording(0);
@@ -290,7 +292,7 @@ mod tests {
                             let bytes = payload.body(&DeviceToken::new(""), Some(u32::MAX)).len();
                             proptest::prop_assert!(bytes <= MAX_BYTES, "{bytes}");
                         }
-                        Err(error) => proptest::prop_assert!(matches!(error, Error::NoNotification)),
+                        Err(error) => proptest::prop_assert!(matches!(error, Unfit::NoNotification)),
                     }
                 }
             }
@@ -311,6 +313,6 @@ mod tests {
         push.notification.as_mut().unwrap().text.push_str(&"x".repeat(MAX_BYTES - size));
         assert!(Payload::new(&push, PLAIN).is_ok());
         push.notification.as_mut().unwrap().text.push('x');
-        assert!(matches!(Payload::new(&push, PLAIN), Err(Error::TooLarge(4_097))));
+        assert!(matches!(Payload::new(&push, PLAIN), Err(Unfit::TooLarge(TooLarge { size: 4_097, .. }))));
     }
 }

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use crate::domain::{HarmonyCredentials, Outcome};
 
 use super::batch::{Batch, ByWording};
+use super::check::Unfit;
 use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
 use credential::{InvalidKey, ProviderToken, Signer, Signers};
 use payload::Payload;
+pub(super) use payload::check;
 
 /// Most tokens in one request (Huawei, error 80300010).
 const MAX_TOKENS: usize = 1_000;
@@ -27,10 +29,8 @@ const ALERT: &str = "0";
 /// Why a batch cannot be sent.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("the push has no notification")]
-    NoNotification,
-    #[error("the payload has {0} bytes, more than Huawei takes")]
-    TooLarge(usize),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error("the project's id or the key cannot be used")]
     Settings,
 }
@@ -38,7 +38,7 @@ enum Error {
 impl Error {
     fn outcome(&self) -> Outcome {
         match self {
-            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+            Self::Unfit(_) => Outcome::Permanent,
             Self::Settings => Outcome::Config,
         }
     }

@@ -5,12 +5,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::channel::Target;
+use crate::channel::check::{Measured, Unfit};
 use crate::channel::data::{data, notify_id};
 use crate::channel::words::Words;
 use crate::domain::notification::Badge;
 use crate::domain::{Channel, HarmonyCredentials, Push, Wording};
-
-use super::Error;
 
 /// Most bytes of a message without its tokens.
 const MAX_BYTES: usize = 4_096;
@@ -104,9 +103,9 @@ struct OnIcon {
 impl<'a> Payload<'a> {
     /// What the devices with one wording are shown. A text that is too long with all that goes with it is shortened; if that
     /// does not help, there is no payload.
-    pub(super) fn new(push: &'a Push, wording: Wording, credentials: &'a HarmonyCredentials) -> Result<Self, Error> {
-        let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
-        let shown = notification.shown(Channel::Harmony, wording).ok_or(Error::NoNotification)?;
+    pub(super) fn new(push: &'a Push, wording: Wording, credentials: &'a HarmonyCredentials) -> Result<Self, Unfit> {
+        let notification = push.notification.as_ref().ok_or(Unfit::NoNotification)?;
+        let shown = notification.shown(Channel::Harmony, wording).ok_or(Unfit::NoNotification)?;
         let own = &notification.harmony;
         let words = Words::new(shown, false);
         let notification = OnHarmony {
@@ -122,9 +121,12 @@ impl<'a> Payload<'a> {
         Self { words, notification }.fitting()
     }
 
-    fn fitting(mut self) -> Result<Self, Error> {
+    fn fitting(mut self) -> Result<Self, Unfit> {
         let size = self.size();
-        if size <= MAX_BYTES || self.words.shorten(size - MAX_BYTES) { Ok(self) } else { Err(Error::TooLarge(size)) }
+        if size > MAX_BYTES && !self.words.shorten(size - MAX_BYTES) {
+            Measured::Message.fits(Channel::Harmony, size, MAX_BYTES)?;
+        }
+        Ok(self)
     }
 
     /// Bytes of the longest body, without tokens.
@@ -146,6 +148,11 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// Whether Huawei takes what a push looks like on HarmonyOS in one wording.
+pub(in crate::channel) fn check(push: &Push, wording: Wording, credentials: &HarmonyCredentials) -> Result<(), Unfit> {
+    Payload::new(push, wording, credentials).map(drop)
+}
+
 fn badge(badge: Badge) -> OnIcon {
     match badge {
         Badge::Set(number) => OnIcon { add_num: None, set_num: Some(number.min(MAX_BADGE)) },
@@ -159,6 +166,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::channel::check::TooLarge;
     use crate::channel::harmony::tests::credentials;
     use crate::channel::testkit::{self, a_push, a_rich_push, any_notification, target};
 
@@ -310,9 +318,9 @@ mod tests {
         let (mut push, credentials) = (a_push(), credentials("https://localhost"));
         push.notification.as_mut().unwrap().harmony.extras.insert("x".to_owned(), "x".repeat(4_000).into());
         let error = Payload::new(&push, PLAIN, &credentials).err();
-        assert!(matches!(error, Some(Error::TooLarge(4_097..))), "{error:?}");
+        assert!(matches!(error, Some(Unfit::TooLarge(TooLarge { size: 4_097.., .. }))), "{error:?}");
         push.notification = None;
-        assert!(matches!(Payload::new(&push, PLAIN, &credentials), Err(Error::NoNotification)));
+        assert!(matches!(Payload::new(&push, PLAIN, &credentials), Err(Unfit::NoNotification)));
     }
 
     proptest! {

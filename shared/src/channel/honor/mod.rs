@@ -8,11 +8,13 @@ use crate::domain::{Channel, HonorCredentials, Outcome};
 
 use super::access::AccessToken;
 use super::batch::{Batch, ByWording};
+use super::check::Unfit;
 use super::oauth::{Client, ClientCredentials};
 use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use payload::Payload;
+pub(super) use payload::check;
 
 /// Requests under way at a time: thirty of the least size fill the rate of 3,000 devices a second.
 const CONCURRENCY: usize = 16;
@@ -20,10 +22,8 @@ const CONCURRENCY: usize = 16;
 /// Why a batch cannot be sent.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("the push has no notification")]
-    NoNotification,
-    #[error("the payload has {0} bytes, more than Honor takes")]
-    TooLarge(usize),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error("the app's id cannot be used")]
     Settings,
 }
@@ -31,7 +31,7 @@ enum Error {
 impl Error {
     fn outcome(&self) -> Outcome {
         match self {
-            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+            Self::Unfit(_) => Outcome::Permanent,
             Self::Settings => Outcome::Config,
         }
     }

@@ -5,12 +5,11 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::channel::Target;
+use crate::channel::check::{Measured, Unfit};
 use crate::channel::data::{data, notify_id};
 use crate::channel::words::Words;
 use crate::domain::notification::{Badge, Importance};
-use crate::domain::{Channel, Push, Wording};
-
-use super::Error;
+use crate::domain::{Channel, HonorCredentials, Push, Wording};
 
 /// Most bytes of a message without its tokens: Huawei's. Honor's own limit was not to be had.
 const MAX_BYTES: usize = 4_096;
@@ -93,9 +92,9 @@ struct OnIcon<'a> {
 impl<'a> Payload<'a> {
     /// What the devices with one wording are shown. Without the class of the app's entry activity no number goes to its
     /// icon. A text that is too long with all that goes with it is shortened; if that does not help, there is no payload.
-    pub(super) fn new(push: &'a Push, wording: Wording, badge_class: Option<&'a str>) -> Result<Self, Error> {
-        let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
-        let shown = notification.shown(Channel::Honor, wording).ok_or(Error::NoNotification)?;
+    pub(super) fn new(push: &'a Push, wording: Wording, badge_class: Option<&'a str>) -> Result<Self, Unfit> {
+        let notification = push.notification.as_ref().ok_or(Unfit::NoNotification)?;
+        let shown = notification.shown(Channel::Honor, wording).ok_or(Unfit::NoNotification)?;
         let settings = &notification.android;
         let data = serde_json::Value::Object(data(push, notification, &settings.extras)).to_string();
         let words = Words::new(shown, settings.big_text);
@@ -109,9 +108,12 @@ impl<'a> Payload<'a> {
         Self { words, data, notification }.fitting()
     }
 
-    fn fitting(mut self) -> Result<Self, Error> {
+    fn fitting(mut self) -> Result<Self, Unfit> {
         let size = self.size();
-        if size <= MAX_BYTES || self.words.shorten(size - MAX_BYTES) { Ok(self) } else { Err(Error::TooLarge(size)) }
+        if size > MAX_BYTES && !self.words.shorten(size - MAX_BYTES) {
+            Measured::Message.fits(Channel::Honor, size - self.words.spare(), MAX_BYTES)?;
+        }
+        Ok(self)
     }
 
     /// Bytes of the longest body, without tokens.
@@ -129,6 +131,11 @@ impl<'a> Payload<'a> {
         // Texts and numbers only: nothing here can fail to be JSON.
         serde_json::to_vec(&message).unwrap_or_default().into()
     }
+}
+
+/// Whether Honor takes what a push looks like in one wording.
+pub(in crate::channel) fn check(push: &Push, wording: Wording, credentials: &HonorCredentials) -> Result<(), Unfit> {
+    Payload::new(push, wording, credentials.badge_class.as_deref()).map(drop)
 }
 
 impl<'a> Worded<'a> {
@@ -271,7 +278,7 @@ mod tests {
             assert!(push.notification.as_ref().unwrap().text.starts_with(text.trim_end_matches('…')));
         }
         push.notification.as_mut().unwrap().ext = Some("x".repeat(MAX_BYTES - 200));
-        assert!(matches!(Payload::new(&push, PLAIN, None), Err(Error::TooLarge(_))));
+        assert!(matches!(Payload::new(&push, PLAIN, None), Err(Unfit::TooLarge(_))));
     }
 
     proptest::proptest! {

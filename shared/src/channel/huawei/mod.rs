@@ -8,11 +8,13 @@ use crate::domain::{Channel, HuaweiCredentials, Outcome};
 
 use super::access::AccessToken;
 use super::batch::{Batch, ByWording};
+use super::check::Unfit;
 use super::oauth::{Client, ClientCredentials};
 use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use payload::Payload;
+pub(super) use payload::check;
 
 /// Most tokens in one request (Huawei, error 80300010).
 const MAX_TOKENS: usize = 1_000;
@@ -22,10 +24,8 @@ const CONCURRENCY: usize = 8;
 /// Why a batch cannot be sent.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("the push has no notification")]
-    NoNotification,
-    #[error("the payload has {0} bytes, more than Huawei takes")]
-    TooLarge(usize),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error("the app's id cannot be used")]
     Settings,
 }
@@ -33,7 +33,7 @@ enum Error {
 impl Error {
     fn outcome(&self) -> Outcome {
         match self {
-            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+            Self::Unfit(_) => Outcome::Permanent,
             Self::Settings => Outcome::Config,
         }
     }

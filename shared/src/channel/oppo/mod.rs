@@ -18,12 +18,14 @@ use crate::domain::{OppoCredentials, Outcome};
 
 use super::access::AccessToken;
 use super::batch::{Batch, ByWording};
+use super::check::Unfit;
 use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
 use credential::Credential;
 use payload::Payload;
+pub(super) use payload::check;
 
 const SEND: &str = "/server/v1/message/notification/unicast_batch";
 /// Most messages in one request (OPPO, "Batch of single pushes").
@@ -32,23 +34,6 @@ const MAX_MESSAGES: usize = 1_000;
 const MAX_REQUEST_BYTES: usize = 512 * 1024;
 /// Requests under way at a time: a few fill the rate of 5,000 devices a second.
 const CONCURRENCY: usize = 8;
-
-/// Why a batch cannot be sent.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("the push has no notification")]
-    NoNotification,
-    #[error("the caller's data has {0} characters, more than OPPO takes")]
-    TooLarge(usize),
-}
-
-impl Error {
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
-        }
-    }
-}
 
 /// Sends to OPPO's phones.
 pub(super) struct Sender {
@@ -69,7 +54,7 @@ impl Sender {
                     .each_request(most, CONCURRENCY, |target| target.wording, |targets, turn| job.send(targets, turn))
                     .await
             }
-            Err(error) => batch.unsendable(&error, &error.outcome()),
+            Err(error) => batch.unsendable(&error, &Outcome::Permanent),
         }
     }
 }
@@ -85,7 +70,7 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(shared: &'a Shared, credentials: &'a OppoCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+    fn new(shared: &'a Shared, credentials: &'a OppoCredentials, batch: &'a Batch<'a>) -> Result<Self, Unfit> {
         let default_title = credentials.default_title.as_deref();
         Ok(Self {
             shared,

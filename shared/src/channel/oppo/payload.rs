@@ -8,11 +8,10 @@ use serde_json::Value;
 
 use crate::channel::Target;
 use crate::channel::brief::Brief;
+use crate::channel::check::{Measured, Unfit};
 use crate::channel::data::{data, request_id, texts};
 use crate::domain::notification::{NotifyLevel, Oppo};
-use crate::domain::{Channel, Push, Wording};
-
-use super::Error;
+use crate::domain::{Channel, OppoCredentials, Push, Wording};
 
 /// `target_type` of a registration id.
 const REGISTRATION_ID: u8 = 2;
@@ -82,18 +81,15 @@ impl<'a> Payload<'a> {
     /// texts also speak of 200 for the usual look, of which its phones show 50.
     ///
     /// Sounds and numbers on the icon are no members of OPPO's; pictures must be uploaded to it first.
-    pub(super) fn new(push: &'a Push, wording: Wording, default_title: Option<&'a str>) -> Result<Self, Error> {
-        let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
-        let shown = notification.shown(Channel::Oppo, wording).ok_or(Error::NoNotification)?;
+    pub(super) fn new(push: &'a Push, wording: Wording, default_title: Option<&'a str>) -> Result<Self, Unfit> {
+        let notification = push.notification.as_ref().ok_or(Unfit::NoNotification)?;
+        let shown = notification.shown(Channel::Oppo, wording).ok_or(Unfit::NoNotification)?;
         let settings = &notification.android;
         let Oppo { notification_channel, category, notify_level, template } = &settings.oppo;
         let action_parameters = Value::Object(data(push, notification, &settings.extras)).to_string();
-        let length = action_parameters.chars().count();
-        if length > MAX_PARAMETERS {
-            return Err(Error::TooLarge(length));
-        }
+        Measured::DataCharacters.fits(Channel::Oppo, action_parameters.chars().count(), MAX_PARAMETERS)?;
         let (style, most) = if settings.big_text { UNFOLDED } else { USUAL };
-        let words = Brief::of(shown, default_title, MAX_TITLE, most).ok_or(Error::NoNotification)?;
+        let words = Brief::of(shown, default_title, MAX_TITLE, most).ok_or(Unfit::NoNotification)?;
         let template = template.as_ref();
         let content = Content {
             style,
@@ -137,6 +133,11 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// Whether OPPO takes what a push looks like in one wording.
+pub(in crate::channel) fn check(push: &Push, wording: Wording, credentials: &OppoCredentials) -> Result<(), Unfit> {
+    Payload::new(push, wording, credentials.default_title.as_deref()).map(drop)
+}
+
 fn json(messages: &[Message<'_>]) -> String {
     // Texts and numbers only: nothing here can fail to be JSON.
     serde_json::to_string(messages).unwrap_or_default()
@@ -153,6 +154,7 @@ fn level(level: NotifyLevel) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::check::TooLarge;
     use crate::channel::testkit::{a_push, a_rich_push, target};
     use serde_json::{Map, json};
 
@@ -294,7 +296,8 @@ mod tests {
         };
         assert!(Payload::new(&with_data(4_000 - least), Wording::default(), None).is_ok());
         let push = with_data(4_001 - least);
-        assert!(matches!(Payload::new(&push, Wording::default(), None), Err(Error::TooLarge(4_001))));
+        let unfit = Payload::new(&push, Wording::default(), None).err();
+        assert!(matches!(unfit, Some(Unfit::TooLarge(TooLarge { size: 4_001, .. }))));
     }
 
     #[test]

@@ -11,12 +11,14 @@ use crate::domain::{Outcome, VivoCredentials};
 
 use super::access::AccessToken;
 use super::batch::{Batch, ByWording};
+use super::check::Unfit;
 use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
 use credential::Credential;
 use payload::Payload;
+pub(super) use payload::check;
 
 const SEND: &str = "/message/send";
 const SAVE: &str = "/message/saveListPayload";
@@ -25,23 +27,6 @@ const SEND_TO_LIST: &str = "/message/pushToList";
 const MAX_LIST: usize = 1_000;
 /// Requests under way at a time: a few fill the rate of 3,000 devices a second.
 const CONCURRENCY: usize = 8;
-
-/// Why a batch cannot be sent.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("the push has no notification")]
-    NoNotification,
-    #[error("the caller's data has {0} characters, more than vivo takes")]
-    TooLarge(usize),
-}
-
-impl Error {
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
-        }
-    }
-}
 
 /// Sends to vivo's phones.
 pub(super) struct Sender {
@@ -66,7 +51,7 @@ impl Sender {
                     )
                     .await
             }
-            Err(error) => batch.unsendable(&error, &error.outcome()),
+            Err(error) => batch.unsendable(&error, &Outcome::Permanent),
         }
     }
 }
@@ -81,7 +66,7 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(shared: &'a Shared, credentials: &'a VivoCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+    fn new(shared: &'a Shared, credentials: &'a VivoCredentials, batch: &'a Batch<'a>) -> Result<Self, Unfit> {
         Ok(Self {
             shared,
             batch,

@@ -9,11 +9,10 @@ use uuid::Uuid;
 
 use crate::channel::Target;
 use crate::channel::brief::Brief;
+use crate::channel::check::{Measured, Unfit};
 use crate::channel::data::{data, notify_id, request_id, texts};
 use crate::domain::notification::{NotifyType, Vivo, VivoClass};
 use crate::domain::{Channel, Push, VivoCredentials, Wording};
-
-use super::Error;
 
 /// How it rings where the caller does not say; vivo demands that we do. As a phone does for messages of other kinds.
 const USUAL: NotifyType = NotifyType::RingAndVibrate;
@@ -79,18 +78,16 @@ impl<'a> Payload<'a> {
     /// A title of more than 40 characters and a text of more than 100 are cut short.
     ///
     /// Sounds of the app's own, numbers on the icon, pictures and notification channels are no members of vivo's.
-    pub(super) fn new(push: &'a Push, wording: Wording, credentials: &'a VivoCredentials) -> Result<Self, Error> {
-        let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
-        let shown = notification.shown(Channel::Vivo, wording).ok_or(Error::NoNotification)?;
+    pub(super) fn new(push: &'a Push, wording: Wording, credentials: &'a VivoCredentials) -> Result<Self, Unfit> {
+        let notification = push.notification.as_ref().ok_or(Unfit::NoNotification)?;
+        let shown = notification.shown(Channel::Vivo, wording).ok_or(Unfit::NoNotification)?;
         let settings = &notification.android;
         let Vivo { classification, category, notify_type } = &settings.vivo;
         let custom = texts(&data(push, notification, &settings.extras));
         let length = custom.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
-        if length > MAX_CUSTOM {
-            return Err(Error::TooLarge(length));
-        }
+        Measured::DataCharacters.fits(Channel::Vivo, length, MAX_CUSTOM)?;
         let words = Brief::of(shown, credentials.default_title.as_deref(), MAX_TITLE, MAX_TEXT);
-        let words = words.ok_or(Error::NoNotification)?;
+        let words = words.ok_or(Unfit::NoNotification)?;
         let content = Content {
             notify_type: number(notify_type.unwrap_or(USUAL)),
             title: words.title,
@@ -129,6 +126,11 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// Whether vivo takes what a push looks like in one wording.
+pub(in crate::channel) fn check(push: &Push, wording: Wording, credentials: &VivoCredentials) -> Result<(), Unfit> {
+    Payload::new(push, wording, credentials).map(drop)
+}
+
 /// The app's id as vivo's documents have it: a number.
 pub(super) fn app_id(credentials: &VivoCredentials) -> Value {
     credentials.app_id.parse::<u64>().map_or_else(|_| credentials.app_id.as_str().into(), Value::from)
@@ -155,6 +157,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
+    use crate::channel::check::TooLarge;
     use crate::channel::testkit::{a_push, a_rich_push, target};
 
     fn credentials() -> VivoCredentials {
@@ -294,7 +297,7 @@ mod tests {
         let credentials = credentials();
         assert!(Payload::new(&fits, Wording::default(), &credentials).is_ok());
         let result = Payload::new(&too_long, Wording::default(), &credentials);
-        assert!(matches!(result, Err(Error::TooLarge(1_025))));
+        assert!(matches!(result, Err(Unfit::TooLarge(TooLarge { size: 1_025, .. }))));
     }
 
     #[test]

@@ -16,11 +16,13 @@ use http::{HeaderValue, header};
 use crate::domain::{Outcome, WebpushCredentials};
 
 use super::batch::{Batch, ByWording};
+use super::check::Unfit;
 use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use credential::{InvalidKey, Signer, Signers};
 use encryption::TooLong;
+pub(super) use payload::check;
 use subscription::Subscription;
 
 /// Requests under way at a time: as many streams as services usually allow on a connection.
@@ -29,10 +31,10 @@ const CONCURRENCY: usize = 100;
 /// Why a batch cannot be sent, or one target of it.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("the push has no notification")]
-    NoNotification,
-    #[error("the encrypted payload has {0} bytes, more than push services take")]
-    TooLarge(usize),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
     #[error("the key or the subject cannot be used")]
     Settings,
     #[error("a subscription that no browser can have made")]
@@ -44,7 +46,7 @@ enum Error {
 impl Error {
     fn outcome(&self) -> Outcome {
         match self {
-            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
+            Self::Unfit(_) | Self::TooLong(_) => Outcome::Permanent,
             // The list may lack one: the subscription is good for all we know.
             Self::Settings | Self::ForeignService => Outcome::Config,
             Self::MalformedToken => Outcome::InvalidToken { since: None, doubtful: true },
@@ -55,12 +57,6 @@ impl Error {
 impl From<InvalidKey> for Error {
     fn from(_: InvalidKey) -> Self {
         Self::Settings
-    }
-}
-
-impl From<TooLong> for Error {
-    fn from(_: TooLong) -> Self {
-        Self::TooLarge(usize::MAX)
     }
 }
 
@@ -129,7 +125,7 @@ impl<'a> Job<'a> {
 
     fn request(&self, target: &Target) -> Result<reqwest::RequestBuilder, Error> {
         let subscription = Subscription::read(&target.token, self.credentials)?;
-        let text = self.texts.of(target).ok_or(Error::NoNotification)?;
+        let text = self.texts.of(target).ok_or(Unfit::NoNotification)?;
         let body = encryption::encrypt(text, &subscription.key, &subscription.auth)?;
         let authorization = self.signer.authorization(&subscription.origin(), self.batch.clock.now())?;
         let request = self.shared.http.post(subscription.endpoint.as_str(), "application/octet-stream", body);

@@ -15,10 +15,10 @@ use http::HeaderValue;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::channel::check::{Measured, Unfit};
 use crate::domain::notification::Priority;
 use crate::domain::{Channel, Push, Wording};
 
-use super::Error;
 use super::encryption::OVERHEAD;
 
 /// Most bytes of an encrypted message (RFC 8291, section 4: a service may refuse more).
@@ -41,9 +41,9 @@ struct Payload<'a> {
 }
 
 /// The text that is encrypted for each browser with the same wording.
-pub(super) fn text(push: &Push, wording: Wording) -> Result<Vec<u8>, Error> {
-    let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
-    let shown = notification.shown(Channel::Webpush, wording).ok_or(Error::NoNotification)?;
+pub(super) fn text(push: &Push, wording: Wording) -> Result<Vec<u8>, Unfit> {
+    let notification = push.notification.as_ref().ok_or(Unfit::NoNotification)?;
+    let shown = notification.shown(Channel::Webpush, wording).ok_or(Unfit::NoNotification)?;
     let payload = Payload {
         title: shown.title,
         text: shown.text,
@@ -52,9 +52,14 @@ pub(super) fn text(push: &Push, wording: Wording) -> Result<Vec<u8>, Error> {
         push_id: push.id.to_string(),
         extras: &notification.android.extras,
     };
-    let text = serde_json::to_vec(&payload).map_err(|_| Error::NoNotification)?;
-    let size = text.len() + OVERHEAD;
-    if size > MAX_BYTES { Err(Error::TooLarge(size)) } else { Ok(text) }
+    let text = serde_json::to_vec(&payload).map_err(|_| Unfit::NoNotification)?;
+    Measured::Message.fits(Channel::Webpush, text.len() + OVERHEAD, MAX_BYTES)?;
+    Ok(text)
+}
+
+/// Whether push services take what a push looks like in one wording.
+pub(in crate::channel) fn check(push: &Push, wording: Wording) -> Result<(), Unfit> {
+    text(push, wording).map(drop)
 }
 
 /// `TTL`: how many seconds the service keeps it for a browser that is not running; 0 for now or never (RFC 8030, section
@@ -87,6 +92,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::channel::check::TooLarge;
     use crate::channel::testkit::{self, a_push, a_rich_push, any_notification};
     use crate::domain::PushId;
 
@@ -175,9 +181,9 @@ mod tests {
             text(&push, PLAIN).map(|text| text.len())
         };
         assert_eq!(with(room).unwrap(), 3_993);
-        assert!(matches!(with(room + 1), Err(Error::TooLarge(4_097))));
+        assert!(matches!(with(room + 1), Err(Unfit::TooLarge(TooLarge { size: 4_097, .. }))));
         push.notification = None;
-        assert!(matches!(text(&push, PLAIN), Err(Error::NoNotification)));
+        assert!(matches!(text(&push, PLAIN), Err(Unfit::NoNotification)));
     }
 
     proptest! {

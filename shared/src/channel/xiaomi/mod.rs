@@ -8,33 +8,18 @@ use secrecy::ExposeSecret;
 use crate::domain::{Outcome, XiaomiCredentials};
 
 use super::batch::{Batch, ByWording};
+use super::check::Unfit;
 use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
 use payload::Payload;
+pub(super) use payload::check;
 
 /// Most tokens in one request (Xiaomi, "Server API", `registration_id`).
 const MAX_TOKENS: usize = 1_000;
 /// Requests under way at a time: the least rate that Xiaomi grants is 500 requests a second, of up to half a million devices.
 const CONCURRENCY: usize = 16;
-
-/// Why a batch cannot be sent.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("the push has no notification")]
-    NoNotification,
-    #[error("the payload has {0} bytes, more than Xiaomi takes")]
-    TooLarge(usize),
-}
-
-impl Error {
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::NoNotification | Self::TooLarge(_) => Outcome::Permanent,
-        }
-    }
-}
 
 /// Sends to Xiaomi's phones.
 pub(super) struct Sender {
@@ -54,7 +39,7 @@ impl Sender {
                 let key = |target| (job.package(target), target.wording);
                 batch.each_request(MAX_TOKENS, CONCURRENCY, key, |targets, turn| job.send(targets, turn)).await
             }
-            Err(error) => batch.unsendable(&error, &error.outcome()),
+            Err(error) => batch.unsendable(&error, &Outcome::Permanent),
         }
     }
 }
@@ -69,7 +54,7 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(shared: &'a Shared, credentials: &'a XiaomiCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+    fn new(shared: &'a Shared, credentials: &'a XiaomiCredentials, batch: &'a Batch<'a>) -> Result<Self, Unfit> {
         Ok(Self {
             shared,
             batch,

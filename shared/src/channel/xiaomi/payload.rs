@@ -5,18 +5,17 @@ use serde_json::Value;
 
 use crate::channel::Target;
 use crate::channel::brief::Brief;
+use crate::channel::check::{Measured, Unfit};
 use crate::channel::data::{data, notify_id, resource, short_key};
 use crate::domain::{Channel, Push, Wording, XiaomiCredentials};
-
-use super::Error;
 
 /// Most characters of `title`: fewer than 50 (Xiaomi, "Server API", table 1-1).
 const TITLE_CHARS: usize = 49;
 /// Most characters of `description`: fewer than 128 (there).
 const TEXT_CHARS: usize = 127;
-/// The app's data is shorter than this (there). Whether before or after it is encoded is not said: we count before, because
-/// what is too long after it is refused all the same.
-const DATA_BYTES: usize = 4_096;
+/// Most bytes of the app's data: fewer than 4,096 (there). Whether before or after it is encoded is not said: we count
+/// before, because what is too long after it is refused all the same.
+const DATA_BYTES: usize = 4_095;
 /// Most characters of all `extra.` fields together, of which there may be ten.
 const EXTRA_CHARS: usize = 1_024;
 /// Longest time that Xiaomi keeps a message: ten days, of private messages. It keeps public ones for one, whatever is asked.
@@ -35,16 +34,14 @@ pub(super) struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     /// Title and text are cut to what Xiaomi takes. It shows no badge that we could set.
-    pub(super) fn new(push: &'a Push, wording: Wording, defaults: &'a XiaomiCredentials) -> Result<Self, Error> {
-        let notification = push.notification.as_ref().ok_or(Error::NoNotification)?;
-        let shown = notification.shown(Channel::Xiaomi, wording).ok_or(Error::NoNotification)?;
+    pub(super) fn new(push: &'a Push, wording: Wording, defaults: &'a XiaomiCredentials) -> Result<Self, Unfit> {
+        let notification = push.notification.as_ref().ok_or(Unfit::NoNotification)?;
+        let shown = notification.shown(Channel::Xiaomi, wording).ok_or(Unfit::NoNotification)?;
         let words = Brief::of(shown, defaults.default_title.as_deref(), TITLE_CHARS, TEXT_CHARS);
-        let words = words.ok_or(Error::NoNotification)?;
+        let words = words.ok_or(Unfit::NoNotification)?;
         let settings = &notification.android;
         let data = Value::Object(data(push, notification, &settings.extras)).to_string();
-        if data.len() >= DATA_BYTES {
-            return Err(Error::TooLarge(data.len()));
-        }
+        Measured::Data.fits(Channel::Xiaomi, data.len(), DATA_BYTES)?;
         Ok(Self {
             words,
             data,
@@ -114,12 +111,18 @@ fn is_address(text: &str) -> bool {
     ["https://", "http://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme))
 }
 
+/// Whether Xiaomi takes what a push looks like in one wording.
+pub(in crate::channel) fn check(push: &Push, wording: Wording, credentials: &XiaomiCredentials) -> Result<(), Unfit> {
+    Payload::new(push, wording, credentials).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::LazyLock;
 
     use super::*;
+    use crate::channel::check::TooLarge;
     use crate::channel::testkit::{a_push, a_rich_push, any_notification, form, target};
 
     const PLAIN: Wording = Wording(0);
@@ -221,19 +224,20 @@ mod tests {
         let grow = |push: &mut Push, by: usize| {
             push.notification.as_mut().unwrap().ext.as_mut().unwrap().push_str(&"x".repeat(by));
         };
-        grow(&mut push, DATA_BYTES - 1 - size);
+        grow(&mut push, DATA_BYTES - size);
         assert!(Payload::new(&push, PLAIN, &CREDENTIALS).is_ok());
         grow(&mut push, 1);
-        assert!(matches!(Payload::new(&push, PLAIN, &CREDENTIALS), Err(Error::TooLarge(DATA_BYTES))));
+        let unfit = Payload::new(&push, PLAIN, &CREDENTIALS).err();
+        assert!(matches!(unfit, Some(Unfit::TooLarge(TooLarge { size: 4_096, limit: 4_095, .. }))));
     }
 
     #[test]
     fn blanks_are_nothing_to_show() {
         let mut push = a_push();
         push.notification.as_mut().unwrap().text = " ".to_owned();
-        assert!(matches!(Payload::new(&push, PLAIN, &CREDENTIALS), Err(Error::NoNotification)));
+        assert!(matches!(Payload::new(&push, PLAIN, &CREDENTIALS), Err(Unfit::NoNotification)));
         push.notification = None;
-        assert!(matches!(Payload::new(&push, PLAIN, &CREDENTIALS), Err(Error::NoNotification)));
+        assert!(matches!(Payload::new(&push, PLAIN, &CREDENTIALS), Err(Unfit::NoNotification)));
     }
 
     proptest::proptest! {
