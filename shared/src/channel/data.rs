@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use super::Target;
 use crate::domain::{Notification, Push};
 
+/// The least number of ten digits.
+const TEN_DIGITS: u32 = 1_000_000_000;
+
 /// What an app gets beside a notification: its caller's `ext`, the `push_id` by which it drops what it already had from the
 /// socket, and the platform's `extras`, which do not overrule those two.
 pub(super) fn data(push: &Push, notification: &Notification, extras: &Map<String, Value>) -> Map<String, Value> {
@@ -22,10 +25,11 @@ pub(super) fn data(push: &Push, notification: &Notification, extras: &Map<String
 }
 
 /// A number of the push, for vendors whose notifications replace one with the same: positive, in 31 bits, and the same
-/// however often the push is sent.
+/// however often the push is sent. It has ten digits, so that no push is longer than another for its number alone.
 pub(super) fn notify_id(push: &Push) -> u32 {
     let digest = digest(push);
-    u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) & 0x7FFF_FFFF
+    let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) & 0x7FFF_FFFF;
+    if number < TEN_DIGITS { number + TEN_DIGITS } else { number }
 }
 
 /// A word of the push, for vendors who know one push from another by so much: eight small letters and digits, and the same
@@ -77,6 +81,15 @@ mod tests {
         let expected = serde_json::json!({"ext": "{\"room\":7}", "push_id": push.id.to_string(), "n": [1]});
         assert_eq!(Value::Object(data), expected);
         assert_eq!(notify_id(&push), notify_id(&push.clone()));
+    }
+
+    #[test]
+    fn a_pushs_number_has_ten_digits_and_is_positive_in_31_bits() {
+        let mut push = a_rich_push();
+        for id in 0..1_000 {
+            push.id = crate::domain::PushId::from_u128(id);
+            assert!((TEN_DIGITS..1 << 31).contains(&notify_id(&push)), "{id}");
+        }
     }
 
     #[test]
