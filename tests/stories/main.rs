@@ -30,6 +30,7 @@ mod signed_pushes_survive;
 mod sockets;
 mod start_and_stop;
 mod timpush;
+mod too_large;
 mod two_apps;
 mod webhooks;
 mod who_is_let_in;

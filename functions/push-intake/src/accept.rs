@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fanfare::domain::{Ordinal, Push, PushId, Seq, User, UserId};
+use fanfare::channel::{self, TooLarge};
+use fanfare::domain::{App, Ordinal, Push, PushId, Seq, User, UserId};
 use fanfare::queue::FanOutTask;
 use fanfare::runtime::telemetry::chain;
 use fanfare::store::{Accepted, Intake, Refusal, StoreError};
@@ -23,14 +24,34 @@ pub(crate) struct Told {
     pub task_id: String,
 }
 
+/// Why a push is not accepted.
+pub(crate) enum NotAccepted {
+    /// A vendor that the app is with does not take it.
+    TooLarge(TooLarge),
+    /// The quota, or a failure of the store.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for NotAccepted {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 impl PushIntake {
-    /// Accepts a push and starts it. A repeat starts it again, for it may come because the first time ended before it had:
-    /// the fan-out knows what it has begun, and leaves it at that.
+    /// Accepts a push and starts it, if all vendors take it that it may go to. A repeat starts it again, for it may come because the first time ended before it had:
+    /// the fan-out knows what it has begun, and leaves it at that. What was accepted before is accepted again, even where the
+    /// app is with another vendor by now.
     pub(crate) async fn accept(
         &self,
+        app: &App,
         intake: &Intake<'_>,
         push: impl Fn(Option<Seq>) -> Push,
-    ) -> Result<Told, Refusal> {
+    ) -> Result<Told, NotAccepted> {
+        if let Err(too_large) = channel::check(app, &push(None)) {
+            let told = self.answer_repeat(intake).await.map_err(Refusal::from)?;
+            return told.ok_or(NotAccepted::TooLarge(too_large));
+        }
         let accepted = self.intake.accept(intake, push).await?;
         Ok(self.start(intake, accepted).await)
     }

@@ -13,7 +13,7 @@ use fanfare::gate::Refused;
 use fanfare::runtime::http::Request;
 use fanfare::store::{Intake, Number, Refusal, Repeated, StoreError};
 
-use crate::accept::{Told, ordinals};
+use crate::accept::{NotAccepted, Told, ordinals};
 use crate::{PushIntake, told};
 
 /// What a call asks for.
@@ -154,7 +154,7 @@ impl PushIntake {
         let number = if draft.is_kept() { Number::Next } else { Number::None };
         let intake = asked.intake(asked.repeated(repeat.as_ref()), number);
         let push = |seq| draft.push(asked, seq, audience.clone(), population);
-        self.accept(&intake, push).await.map_err(refused)
+        self.accept(app, &intake, push).await.map_err(refused)
     }
 
     async fn population(&self, app: &App) -> Result<u32, StoreError> {
@@ -169,7 +169,7 @@ impl PushIntake {
         let push = |seq| withdrawal(&original, wanted, id, seq, asked.now);
         fits_a_frame(&push(Some(Seq(u64::MAX))))?;
         let number = if original.kept().is_some() { Number::Next } else { Number::None };
-        self.accept(&asked.intake(Repeated::ByWithdrawing(&original), number), push).await.map_err(refused)
+        self.accept(asked.app, &asked.intake(Repeated::ByWithdrawing(&original), number), push).await.map_err(refused)
     }
 
     /// The message that is to be withdrawn, if it is one of the caller's that can be.
@@ -291,11 +291,12 @@ fn fits_a_frame(push: &Push) -> Result<(), Error> {
     Err(Error::new(Code::TooLong, fault))
 }
 
-fn refused(refusal: Refusal) -> Refused<Error> {
-    match refusal {
+fn refused(reason: NotAccepted) -> Refused<Error> {
+    match reason {
+        NotAccepted::TooLarge(fault) => Error::new(Code::TooLong, format!("the notification is {fault}")).into(),
         // Nothing is paid for here: the contract's quota is how often a call may come.
-        Refusal::Quota(quota) => Error::new(Code::TooFrequent, quota.to_string()).into(),
-        Refusal::Store(failure) => failure.into(),
+        NotAccepted::Refused(Refusal::Quota(quota)) => Error::new(Code::TooFrequent, quota.to_string()).into(),
+        NotAccepted::Refused(Refusal::Store(failure)) => failure.into(),
     }
 }
 

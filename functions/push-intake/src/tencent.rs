@@ -8,7 +8,7 @@ use fanfare::gate::Refused;
 use fanfare::runtime::http::Request;
 use fanfare::store::{Intake, Number, Refusal, Repeated};
 
-use crate::accept::ordinals;
+use crate::accept::{NotAccepted, ordinals};
 use crate::{PushIntake, told};
 
 impl PushIntake {
@@ -64,7 +64,8 @@ impl PushIntake {
         let app = draft.app;
         let population = self.users.population(&app.id).await?;
         let intake = draft.intake(Number::Paid(&app.quotas));
-        let told = self.accept(&intake, |seq| draft.push(seq, audience.clone(), population)).await.map_err(refused)?;
+        let told =
+            self.accept(app, &intake, |seq| draft.push(seq, audience.clone(), population)).await.map_err(refused)?;
         Ok(push::accepted(&told.task_id, &[]))
     }
 
@@ -77,7 +78,7 @@ impl PushIntake {
         }
         let (named, population) = ordinals(&users);
         let push = |seq| draft.push(seq, Audience::Users(named.clone()), population);
-        let told = self.accept(&draft.intake(Number::None), push).await.map_err(refused)?;
+        let told = self.accept(draft.app, &draft.intake(Number::None), push).await.map_err(refused)?;
         Ok(push::accepted(&told.task_id, &not_meant))
     }
 }
@@ -128,10 +129,13 @@ impl Draft<'_> {
     }
 }
 
-fn refused(refusal: Refusal) -> Refused<Error> {
-    let quota = match refusal {
-        Refusal::Quota(quota) => quota,
-        Refusal::Store(failure) => return failure.into(),
+fn refused(reason: NotAccepted) -> Refused<Error> {
+    let quota = match reason {
+        NotAccepted::TooLarge(fault) => {
+            return Error::new(Code::OfflinePushInfo, format!("OfflinePushInfo is {fault}")).into();
+        }
+        NotAccepted::Refused(Refusal::Quota(quota)) => quota,
+        NotAccepted::Refused(Refusal::Store(failure)) => return failure.into(),
     };
     let code = match quota {
         QuotaError::TooSoon(_) => Code::PushTooSoon,
