@@ -98,7 +98,7 @@ async fn every_failed_token_has_the_outcome_of_its_number() {
             Outcome::Suspended,
             Outcome::Permanent,
             Outcome::Transient(None),
-            Outcome::QuotaUntilTomorrow,
+            Outcome::DeviceQuotaUntilTomorrow,
             Outcome::Delivered,
         ]
     );
