@@ -2,6 +2,7 @@
 //! told.
 
 mod connections;
+mod odd;
 mod vendor;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::runtime::Clock;
 use super::access::{AccessTokens, tests::Memory};
 use super::{Senders, Shared, Target, rest};
 pub(crate) use connections::Api;
+pub(crate) use odd::{any_answer, assert_sound, odd_targets};
 pub(crate) use vendor::{Asked, Reply, Vendor};
 
 /// A push with everything in it, accepted in 2023.

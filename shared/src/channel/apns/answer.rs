@@ -126,7 +126,10 @@ fn read(body: &[u8]) -> Body {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::channel::testkit::any_answer;
 
     fn outcome(status: u16, body: &str, retry_after: Option<u64>) -> Outcome {
         let status = StatusCode::from_u16(status).unwrap();
@@ -204,6 +207,24 @@ mod tests {
     fn nothing_is_concluded_from_garbage() {
         for status in [400, 410, 418, 502, 301] {
             assert_eq!(outcome(status, "<html>", None), Outcome::Transient(None), "{status}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_a_device_is_dead_only_by_the_vendors_word(
+            (status, body) in any_answer(vec![
+                json!({"reason": "BadDeviceToken"}), json!({"reason": "Unregistered", "timestamp": 1_700_000_000_123_i64}),
+                json!({"reason": "ExpiredProviderToken"}),
+            ])
+        ) {
+            let outcome = refusal(status, &body, None).map_or(Outcome::Delivered, |refusal| refusal.outcome());
+            if matches!(outcome, Outcome::InvalidToken { doubtful: false, .. }) {
+                assert!(status == 410 && !super::reason(&body).is_empty());
+            }
+            if outcome == Outcome::Delivered {
+                assert_eq!(status, StatusCode::OK);
+            }
         }
     }
 }

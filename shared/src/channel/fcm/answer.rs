@@ -154,6 +154,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::channel::testkit::any_answer;
 
     fn outcome_after(status: u16, body: &Value, retry_after: Option<u64>) -> Outcome {
         raw_outcome(status, &body.to_string(), retry_after)
@@ -251,6 +252,25 @@ mod tests {
     fn nothing_is_concluded_from_garbage() {
         for (status, body) in [(400, "{"), (400, "{}"), (403, "<html>"), (302, ""), (502, "")] {
             assert_eq!(raw_outcome(status, body, None), Outcome::Transient(None), "{status} {body}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_a_device_is_dead_only_by_the_vendors_word(
+            (status, body) in any_answer(vec![
+                json!({"name": "projects/p/messages/1"}),
+                error("NOT_FOUND", "Requested entity was not found.", "UNREGISTERED", &[]),
+                error("INVALID_ARGUMENT", "Invalid registration token", "INVALID_ARGUMENT", &["message.token"]),
+            ])
+        ) {
+            let outcome = refusal(status, &body, None).map_or(Outcome::Delivered, |refusal| refusal.outcome());
+            if matches!(outcome, Outcome::InvalidToken { doubtful: false, .. }) {
+                assert_eq!(reason(&body), "UNREGISTERED");
+            }
+            if outcome == Outcome::Delivered {
+                assert_eq!(status, StatusCode::OK);
+            }
         }
     }
 }

@@ -130,7 +130,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::channel::testkit::target;
+    use crate::channel::testkit::{any_answer, assert_sound, odd_targets, target};
 
     fn outcomes(status: u16, body: &str, retry_after: Option<u64>) -> Vec<Outcome> {
         let verdict =
@@ -259,5 +259,23 @@ mod tests {
             assert_eq!(code(body.as_bytes()), "", "{body}");
         }
         assert_eq!(code(br#"{"code":"80100000"}"#), "80100000");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
+            (status, body) in any_answer(vec![
+                json!({"code": "80000000", "msg": "Success", "requestId": "1"}),
+                json!({"code": "80100000", "msg": "{\"illegalTokens\":{\"tokenFormatError\":[\"T\"],\"noRight\":[\"T\"]}}"}),
+                json!({"code": "80100000", "msg": {"illegalTokens": {"tokenFormatError": ["T"]}}}),
+                json!({"code": "80300007", "msg": "{\"illegalTokens\":{\"tokenFormatError\":[\"T\"]}}"}),
+            ])
+        ) {
+            let targets = odd_targets();
+            let targets: Vec<_> = targets.iter().collect();
+            let outcomes = verdict(status, &body, None).outcomes(&targets);
+            code(&body);
+            assert_sound(&body, &outcomes);
+        }
     }
 }

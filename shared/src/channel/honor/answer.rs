@@ -116,7 +116,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::channel::testkit::targets;
+    use crate::channel::testkit::{any_answer, assert_sound, odd_targets, targets};
 
     const DEAD: Outcome = Outcome::InvalidToken { doubtful: false, since: None };
     const DOUBTFUL: Outcome = Outcome::InvalidToken { doubtful: true, since: None };
@@ -194,6 +194,24 @@ mod tests {
             (json!({ "sendResult": false, "expireTokens": ["1"] }), [AGAIN, DOUBTFUL, AGAIN]),
         ] {
             assert_eq!(told(data.clone()), expected, "{data}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
+            (status, body) in any_answer(vec![
+                json!({"code": 200, "message": "success", "data": {"sendResult": true, "requestId": "1"}}),
+                json!({"code": 200, "data": {"sendResult": true, "failTokens": ["T"], "expireTokens": ["T", "T"]}}),
+                json!({"code": 200, "data": {"sendResult": false, "expireTokens": ["T"]}}),
+            ])
+        ) {
+            let targets = odd_targets();
+            let targets: Vec<_> = targets.iter().collect();
+            let verdict = verdict(status, &body, None);
+            let outcomes = verdict.outcomes(&targets).unwrap_or_else(|| vec![Outcome::Auth; 3]);
+            code(&body);
+            assert_sound(&body, &outcomes);
         }
     }
 }

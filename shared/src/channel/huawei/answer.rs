@@ -123,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::channel::testkit::targets;
+    use crate::channel::testkit::{any_answer, assert_sound, odd_targets, targets};
 
     const DEAD: Outcome = Outcome::InvalidToken { doubtful: false, since: None };
     const DOUBTFUL: Outcome = Outcome::InvalidToken { doubtful: true, since: None };
@@ -216,5 +216,24 @@ mod tests {
         let targets: Vec<_> = targets.iter().collect();
         assert_eq!(Verdict::Unauthenticated.outcomes(&targets), None);
         assert_eq!(Verdict::All(Outcome::Config).outcomes(&targets), Some(vec![Outcome::Config; 2]));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
+            (status, body) in any_answer(vec![
+                json!({"code": "80000000", "msg": "Success", "requestId": "1"}),
+                json!({"code": "80100000", "msg": "{\"success\":1,\"failure\":1,\"illegal_tokens\":[\"T\"]}"}),
+                json!({"code": "80100000", "msg": {"illegal_tokens": ["T", "T"]}}),
+                json!({"code": "80300007", "msg": "T"}),
+            ])
+        ) {
+            let targets = odd_targets();
+            let targets: Vec<_> = targets.iter().collect();
+            let verdict = verdict(status, &body, None);
+            let outcomes = verdict.outcomes(&targets).unwrap_or_else(|| vec![Outcome::Auth; 3]);
+            code(&body);
+            assert_sound(&body, &outcomes);
+        }
     }
 }

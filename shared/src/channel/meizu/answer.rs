@@ -106,7 +106,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::channel::testkit::targets;
+    use crate::channel::testkit::{any_answer, assert_sound, odd_targets, targets};
 
     fn outcomes(body: &Value) -> Vec<Outcome> {
         let targets = targets(3);
@@ -185,6 +185,22 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(verdict(status, body.as_bytes(), wait).1, Verdict::All(outcome), "{status} {body}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
+            (status, body) in any_answer(vec![
+                json!({"code": "200", "message": "", "value": {}, "msgId": "1"}),
+                json!({"code": "200", "value": {"110002": ["T"], "110003": ["T", "T"], "518": ["T"]}}),
+                json!({"code": "110010", "value": ""}),
+            ])
+        ) {
+            let targets = odd_targets();
+            let targets: Vec<_> = targets.iter().collect();
+            let outcomes = verdict(status, &body, None).1.outcomes(&targets);
+            assert_sound(&body, &outcomes);
         }
     }
 }

@@ -134,7 +134,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::channel::testkit::targets;
+    use crate::channel::testkit::{any_answer, assert_sound, odd_targets, targets};
 
     const DEAD: Outcome = Outcome::InvalidToken { doubtful: false, since: None };
     const DOUBTED: Outcome = Outcome::InvalidToken { doubtful: true, since: None };
@@ -218,5 +218,23 @@ mod tests {
         }
         let one = json!({"code": 0, "data": [{"registrationId": "1", "errorCode": 41}, {"registrationId": "9"}]});
         assert_eq!(outcomes(one, false), [Outcome::Transient(None), Outcome::Permanent, Outcome::Transient(None)]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
+            (status, body) in any_answer(vec![
+                json!({"code": 0, "message": "Success", "data": [
+                    {"messageId": "1", "registrationId": "T"}, {"registrationId": "T", "errorCode": 10000}]}),
+                json!({"code": 0, "data": "[{\"registrationId\":\"T\",\"errorCode\":10000}]"}),
+                json!({"code": 10000, "message": "Invalid RegistrationId"}),
+            ])
+        ) {
+            let targets = odd_targets();
+            let targets: Vec<_> = targets.iter().collect();
+            let outcomes = verdict(status, &body, None).outcomes(&targets, true);
+            code(&body);
+            assert_sound(&body, &outcomes);
+        }
     }
 }

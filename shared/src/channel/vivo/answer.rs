@@ -150,7 +150,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::channel::testkit::targets;
+    use crate::channel::testkit::{any_answer, assert_sound, odd_targets, targets};
 
     const DEAD: Outcome = Outcome::InvalidToken { doubtful: false, since: None };
     const DOUBTED: Outcome = Outcome::InvalidToken { doubtful: true, since: None };
@@ -235,5 +235,22 @@ mod tests {
             assert_eq!(outcomes(1, &body), [DOUBTED], "{body}");
         }
         assert_eq!(outcomes(2, &json!({"result": 10_302})), vec![Outcome::Transient(None); 2]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
+            (status, body) in any_answer(vec![
+                json!({"result": 0, "desc": "done", "taskId": "1", "requestId": "1"}),
+                json!({"result": 0, "invalidUsers": [{"userid": "T", "status": 1}, {"userid": "T", "status": 3}]}),
+                json!({"result": 10302, "invalidUsers": {"userid": "T", "status": 1}}),
+            ])
+        ) {
+            let targets = odd_targets();
+            let targets: Vec<_> = targets.iter().collect();
+            let outcomes = verdict(status, &body, None).outcomes(&targets);
+            code(&body);
+            assert_sound(&body, &outcomes);
+        }
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::channel::testkit::targets;
+    use crate::channel::testkit::{any_answer, assert_sound, odd_targets, targets};
 
     const OK: StatusCode = StatusCode::OK;
 
@@ -188,6 +188,22 @@ mod tests {
     fn nothing_is_concluded_from_garbage() {
         for body in ["", "{", "[]", "<html>", r#"{"code":"0"}"#, r#"{"result":"ok"}"#, r#"{"code":0,"data":"x"}"#] {
             assert_eq!(verdict(OK, body.as_bytes(), None).1, Verdict::All(Outcome::Transient(None)), "{body}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
+            (status, body) in any_answer(vec![
+                json!({"result": "ok", "code": 0, "data": {"id": "1"}, "trace_id": "1"}),
+                json!({"result": "ok", "code": 0, "data": {"id": "1", "bad_regids": "T,T"}}),
+                json!({"result": "error", "code": 20301, "reason": "No valid targets!"}),
+            ])
+        ) {
+            let targets = odd_targets();
+            let targets: Vec<_> = targets.iter().collect();
+            let outcomes = verdict(status, &body, None).1.outcomes(&targets);
+            assert_sound(&body, &outcomes);
         }
     }
 }
