@@ -32,6 +32,7 @@ mod start_and_stop;
 mod timpush;
 mod too_large;
 mod two_apps;
+mod vendors_that_fail;
 mod webhooks;
 mod who_is_let_in;
 
