@@ -162,25 +162,3 @@ async fn devices_of_vendors_without_credentials_are_kept_back_at_once() {
     }
     assert_eq!(stack.as_user("anne", Method::GET, "/v1/devices", None).await.1["devices"].as_array().unwrap().len(), 2);
 }
-
-#[tokio::test]
-async fn two_vendors_that_are_down_do_not_keep_the_others_waiting() {
-    let stack = a_stack().await;
-    let tokens = ten_devices(&stack).await;
-    let down = json!({"errors": [{"share": 1.0, "status": 503, "reason": "503"}], "latency_ms": 2_000});
-    for channel in ["huawei", "apns"] {
-        stack.local(Method::PUT, &format!("vendors/{channel}"), Some(down.clone())).await;
-    }
-    let push = json!({"MsgRandom": 1, "MsgLifeTime": 600, "MsgBody": text("hi")});
-    stack.ok("all_member_push/im_push", push).await;
-    for channel in tokens.keys().filter(|channel| !["huawei", "apns"].contains(&channel.name())) {
-        stack.until("the others have it", async || stack.delivered(channel.name()).await.len() == 1).await;
-    }
-    for channel in ["huawei", "apns"] {
-        assert!(stack.delivered(channel).await.is_empty(), "{channel} is down still");
-        stack.local(Method::PUT, &format!("vendors/{channel}"), Some(json!({}))).await;
-    }
-    for channel in ["huawei", "apns"] {
-        stack.until("it is up again", async || stack.delivered(channel).await.len() == 1).await;
-    }
-}
