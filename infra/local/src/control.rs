@@ -73,7 +73,7 @@ impl Control {
         Router::new()
             .route("/usage", get(usage).delete(reset_usage))
             .route("/functions", get(functions))
-            .route("/queues", get(queues))
+            .route("/queues", get(queues).put(hasten))
             .route("/endpoints", get(endpoints))
             .route("/usersig", get(user_sig))
             .route("/signature", get(signature_headers))
@@ -111,6 +111,23 @@ async fn queues(State(stack): Stack) -> Response {
         depths.insert(queue.id.as_str(), stack.sqs.depth(&queue.name).await.unwrap_or_default());
     }
     Json(depths).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Haste {
+    longest_delay_seconds: Option<u64>,
+}
+
+/// Delays are real time, whatever the clock says: a story that moves the clock need not wait for them.
+async fn hasten(State(stack): Stack, body: Bytes) -> Response {
+    match serde_json::from_slice::<Haste>(&body) {
+        Ok(Haste { longest_delay_seconds }) => {
+            stack.sqs.delay_at_most(longest_delay_seconds);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
 }
 
 /// Where the SDK finds what the functions work on, so that its items and messages can be looked at.

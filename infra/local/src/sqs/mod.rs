@@ -5,6 +5,7 @@ mod billing;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -69,6 +70,8 @@ struct Shared {
     queues: HashMap<String, Known>,
     usage: Usage,
     gate: Gate,
+    /// Whole seconds that a message is delayed at most, whatever its sender says.
+    longest_delay: AtomicU64,
 }
 
 struct Known {
@@ -137,6 +140,7 @@ impl Sqs {
                 queues: known.collect(),
                 usage,
                 gate,
+                longest_delay: AtomicU64::new(u64::MAX),
             }),
         };
         for queue in queues {
@@ -263,6 +267,11 @@ impl Sqs {
         })
     }
 
+    /// Delays no message that is sent from now on for longer than so many seconds; `None`: as its sender says.
+    pub fn delay_at_most(&self, secs: Option<u64>) {
+        self.shared.longest_delay.store(secs.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     fn queue_url(&self, queue: &str) -> String {
         format!("{}/{ACCOUNT}/{queue}", self.shared.url)
     }
@@ -316,7 +325,8 @@ async fn handle(State(sqs): State<Sqs>, headers: HeaderMap, body: Body) -> Respo
         .unwrap_or_default()
         .to_owned();
     let caller = Caller::of(&headers);
-    let request = ungrouped(serde_json::from_slice(&body).unwrap_or_default());
+    let longest = sqs.shared.longest_delay.load(Ordering::Relaxed);
+    let request = hastened(ungrouped(serde_json::from_slice(&body).unwrap_or_default()), longest);
     let body = Bytes::from(request.to_string());
     let gate = &sqs.shared.gate;
 
@@ -363,6 +373,18 @@ fn ungrouped(mut request: Value) -> Value {
             entry.remove("MessageGroupId");
         }
     }
+    request
+}
+
+/// A send whose messages are delayed for no longer than so many seconds.
+fn hastened(mut request: Value, longest: u64) -> Value {
+    let shorten = |message: &mut Value| {
+        if let Some(delay) = message.get_mut("DelaySeconds").filter(|delay| delay.as_u64() > Some(longest)) {
+            *delay = longest.into();
+        }
+    };
+    shorten(&mut request);
+    request.get_mut("Entries").and_then(Value::as_array_mut).into_iter().flatten().for_each(shorten);
     request
 }
 

@@ -134,6 +134,18 @@ async fn a_delay_is_kept() {
 }
 
 #[tokio::test]
+async fn delays_can_be_cut_short() {
+    let setup = setup().await;
+    setup.sqs.delay_at_most(Some(0));
+    let later = |secs| setup.client.send_message().queue_url(setup.url()).message_body("later").delay_seconds(secs);
+    later(900).send().await.unwrap();
+    assert_eq!(setup.sqs.receive_now("fan-out", "work", 10).await.unwrap().len(), 1);
+    setup.sqs.delay_at_most(None);
+    later(900).send().await.unwrap();
+    assert_eq!(setup.sqs.depth("work").await.unwrap().delayed, 1);
+}
+
+#[tokio::test]
 async fn a_message_group_on_a_standard_queue_is_taken() {
     let setup = setup().await;
     let fair = setup.client.send_message().queue_url(setup.url()).message_body("mine");
