@@ -26,8 +26,13 @@ pub(crate) enum Admission {
 
 impl Deliver {
     /// The rest of the batch's channel, and for how long the batch has to wait because of it. Of those who come when a rest
-    /// of failures is over, one goes and tries.
-    pub(crate) async fn rest(&self, app: &App, channel: Channel) -> Result<(Rest, Option<Duration>), Failure> {
+    /// of failures is over, one goes and tries: one that `may_try`.
+    pub(crate) async fn rest(
+        &self,
+        app: &App,
+        channel: Channel,
+        may_try: bool,
+    ) -> Result<(Rest, Option<Duration>), Failure> {
         if channel == Channel::Ws {
             // No setting of an app's can be wrong there.
             return Ok((Rest::default(), None));
@@ -36,7 +41,7 @@ impl Deliver {
         let rest = self.rests.get(scope, channel).await.map_err(Failure::of)?;
         let wait = match rest.left(now) {
             Some(left) => Some(left),
-            None if rest.failures == 0 => None,
+            None if rest.failures == 0 || !may_try => None,
             None => {
                 let is_ours = self.rests.probe(scope, channel, &rest, now).await.map_err(Failure::of)?;
                 (!is_ours).then_some(OTHERS_TRY)

@@ -24,6 +24,9 @@ const MARGIN_MILLIS: i64 = 24_000;
 
 /// How much of it waiting for the batch's window may take.
 const MOST_WAIT_MILLIS: i64 = 4_000;
+/// How much longer than the others a batch waits that found its channel unwell: should it be the batch, and not the channel,
+/// one of the others is to find out.
+const OTHERS_FIRST: Duration = Duration::from_secs(3);
 /// What must be left for one more try at the ledger.
 const LAST_WRITE_MILLIS: i64 = 1_000;
 
@@ -47,7 +50,7 @@ impl Deliver {
         let app = self.apps.get(&push.app).await.map_err(Failure::of)?;
         let (rest, wait) = match (&app, task.not_before.and_then(|time| wait_until(time, now))) {
             (Some(_), Some(wait)) => (Rest::default(), Some(wait)),
-            (Some(app), None) => self.rest(app, task.channel).await?,
+            (Some(app), None) => self.rest(app, task.channel, push.is_alive_on(task.channel, now)).await?,
             (None, _) => Default::default(),
         };
         // When it could go at the earliest.
@@ -69,9 +72,9 @@ impl Deliver {
                 None => {
                     let mut tally = Tally::default();
                     *(if is_over { &mut tally.expired } else { &mut tally.failed }) = targets;
-                    let complaint = rest.why.filter(|_| wait.is_some());
                     let metrics = BatchMetrics::of(task.channel, &push.app);
-                    self.finish(deadline, &key, targets, Done { tally, complaint, ..Done::default() }, metrics).await?
+                    let done = Done { tally, complaint: rest.why, ..Done::default() };
+                    self.finish(deadline, &key, targets, done, metrics).await?
                 }
             },
         };
@@ -121,6 +124,8 @@ impl Deliver {
         self.breaker.record(&app.id, task.channel, &outcomes);
         let doubted = rest.failures > 0 || self.breaker.is_open(&app.id, task.channel);
         let health = health(task.channel, &outcomes, doubted);
+        // Why nothing came of it, if it has no time to be sent again.
+        let mut in_vain_for_good = None;
         if let Health::Unwell { trouble, in_vain } = health
             // Since it was held others were taken: then it is not the channel.
             && (!task.held || rest.failures > 0 || trouble == Trouble::QuotaSpent)
@@ -128,10 +133,11 @@ impl Deliver {
             match self.stop(app, task.channel, trouble, rest, complaint.as_deref()).await {
                 Ok(wait) if in_vain && push.is_alive_on(task.channel, now.plus_secs(wait.as_secs().cast_signed())) => {
                     let held = DeliverTask { held: true, ..task.clone() };
-                    self.put_back(held, wait).await?;
+                    self.put_back(held, wait + OTHERS_FIRST).await?;
                     self.ledger.release(key, deadline).await.map_err(Failure::of)?;
                     return Ok(None);
                 }
+                Ok(_) if in_vain => in_vain_for_good = Some(trouble.describe(complaint.as_deref())),
                 Ok(_) => {}
                 // Nobody is told; the next batch will see the same.
                 Err(error) => {
@@ -142,7 +148,13 @@ impl Deliver {
         if health == (Health::Well { known: true }) {
             self.go_on(app, task.channel, rest).await;
         }
-        let settled = Done { complaint, ..settle(task, push, &outcomes, now) };
+        let settled = match in_vain_for_good {
+            Some(why) => {
+                let tally = Tally { expired: targets, ..Tally::default() };
+                Done { tally, complaint: Some(why), ..Done::default() }
+            }
+            None => Done { complaint, ..settle(task, push, &outcomes, now) },
+        };
         // Before the ledger says "done", for a batch that is done never comes again: if this process dies here, the batch
         // is sent again as it would have been anyway, and what came of it is told then. If the queue does not take the
         // news they are lost, because a push that came twice would be worse.

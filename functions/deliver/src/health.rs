@@ -33,7 +33,7 @@ pub(crate) enum Trouble {
 
 impl Trouble {
     /// For the account of a push, and for whoever is to mend it.
-    fn describe(self, complaint: Option<&str>) -> String {
+    pub(crate) fn describe(self, complaint: Option<&str>) -> String {
         match (self, complaint) {
             (Self::Refused, Some(complaint)) => format!("the app is refused: {complaint}"),
             (Self::Refused, None) => "the app is refused".to_owned(),
@@ -156,7 +156,7 @@ impl Deliver {
 }
 
 /// For how long the whole channel is let alone after these outcomes.
-fn pause(channel: Channel, outcomes: &[Outcome]) -> Option<Duration> {
+pub(crate) fn pause(channel: Channel, outcomes: &[Outcome]) -> Option<Duration> {
     if !channel::traits(channel).throttles_the_app {
         return None;
     }
