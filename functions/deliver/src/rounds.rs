@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::Deliver;
 use crate::admit::Admission;
+use crate::health::pause;
 
 /// What must be left of an invocation for one more round to be begun.
 const ROUND_MILLIS: i64 = 20_000;
@@ -40,7 +41,8 @@ impl Deliver {
             places.iter().zip(round.outcomes).for_each(|(place, outcome)| sent.outcomes[*place] = outcome);
             sent.complaint = sent.complaint.or(round.complaint);
             places = again(task.channel, &mut sent.outcomes, is_first);
-            if places.is_empty() || !push.is_alive_on(task.channel, self.clock.now()) {
+            let is_to_wait = pause(task.channel, &sent.outcomes).is_some();
+            if places.is_empty() || is_to_wait || !push.is_alive_on(task.channel, self.clock.now()) {
                 return sent;
             }
             if is_first && task.channel == Channel::Ws {

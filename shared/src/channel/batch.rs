@@ -14,6 +14,7 @@ use crate::domain::{AppId, Channel, Outcome, Push, PushId, Wording};
 use crate::runtime::Clock;
 
 use super::Target;
+use super::facts::traits;
 use super::http2::shown;
 use super::rest::{Answer, Client};
 use super::turns::{Missed, Turn, Turns};
@@ -71,6 +72,7 @@ impl<'a> Batch<'a> {
             .map(|(i, turn)| send(&self.targets[i], turn).map(move |outcome| (i, outcome)))
             .buffer_unordered(concurrency.max(1))
             .for_each(|(i, outcome)| {
+                self.heed(&outcome);
                 outcomes[i] = outcome;
                 ready(())
             })
@@ -112,11 +114,21 @@ impl<'a> Batch<'a> {
         stream::iter(requests)
             .buffer_unordered(concurrency.max(1))
             .for_each(|(places, answered)| {
+                answered.iter().for_each(|outcome| self.heed(outcome));
                 places.iter().zip(answered).for_each(|(place, outcome)| outcomes[*place] = outcome);
                 ready(())
             })
             .await;
         outcomes
+    }
+
+    /// A vendor that asks for time is sent nothing more of the batch.
+    fn heed(&self, outcome: &Outcome) {
+        if traits(self.channel).throttles_the_app
+            && matches!(outcome, Outcome::Throttled(_) | Outcome::Transient(Some(_)))
+        {
+            self.turns.end();
+        }
     }
 
     /// What is the same for all targets with the same wording, made once for each wording that occurs.

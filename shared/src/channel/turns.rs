@@ -3,6 +3,7 @@
 //! The sum of what all workers send is bounded by the windows, which do not overlap. So a request that comes late for its
 //! turn is not sent, however little is missing: behind its turn is someone else's.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Turns {
     window: Option<Span>,
     /// Most devices in a request.
     most: usize,
+    /// Whether the vendor has asked for time.
+    is_over: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,21 +33,21 @@ struct Span {
     unit: RateUnit,
 }
 
-/// The turn of a request was over before it could leave. It was not sent.
+/// The turn of a request was over before it could leave, or the vendor had asked for time. It was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it came too late for its turn")]
+#[error("it came too late for its turn, or the vendor had asked for time")]
 pub(super) struct Missed;
 
 impl Turns {
     /// Turns of a window that begins `start` and has room for so many `units`, for requests that name no more than `most`
     /// devices.
     pub fn new(start: Instant, length: Duration, units: u32, unit: RateUnit, most: usize) -> Self {
-        Self { window: Some(Span { start, length, units, unit }), most: most.max(1) }
+        Self { window: Some(Span { start, length, units, unit }), most: most.max(1), is_over: Arc::default() }
     }
 
     /// Turns at any time.
     pub fn freely() -> Self {
-        Self { window: None, most: usize::MAX }
+        Self { window: None, most: usize::MAX, is_over: Arc::default() }
     }
 
     /// Most devices in a request.
@@ -60,6 +63,11 @@ impl Turns {
         }
     }
 
+    /// Lets no more leave.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
     /// The turn of a request before which requests of so many units have theirs.
     pub(super) fn after(&self, before: u32) -> Turn {
         let due = self.window.map(|Span { start, length, units, .. }| {
@@ -67,7 +75,7 @@ impl Turns {
             let place = length.as_nanos() * u128::from(before) / u128::from(units.max(1));
             (before < units).then(|| start + Duration::from_nanos(u64::try_from(place).unwrap_or(u64::MAX)))
         });
-        Turn { due, is_taken: AtomicBool::new(false) }
+        Turn { due, is_taken: AtomicBool::new(false), is_over: self.is_over.clone() }
     }
 }
 
@@ -77,17 +85,20 @@ pub(super) struct Turn {
     /// `None`: at any time. `Some(None)`: never.
     due: Option<Option<Instant>>,
     is_taken: AtomicBool,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Turn {
     /// For what no rate is for, such as asking for an access token.
     pub(super) fn free() -> Self {
-        Self { due: None, is_taken: AtomicBool::new(false) }
+        Self { due: None, is_taken: AtomicBool::new(false), is_over: Arc::default() }
     }
 
     /// Waits until it is about to come, so as not to hold meanwhile what others need.
     pub(super) async fn near(&self) {
-        if let Some(Some(due)) = self.due {
+        if let Some(Some(due)) = self.due
+            && !self.is_over.load(Ordering::Relaxed)
+        {
             sleep_until(due).await;
         }
     }
@@ -98,7 +109,10 @@ impl Turn {
             None => return Ok(()),
             Some(due) => due.ok_or(Missed)?,
         };
-        sleep_until(due).await;
+        self.near().await;
+        if self.is_over.load(Ordering::Relaxed) {
+            return Err(Missed);
+        }
         let is_late = due.elapsed() > LATE;
         if is_late || self.is_taken.swap(true, Ordering::Relaxed) { Err(Missed) } else { Ok(()) }
     }
@@ -139,6 +153,16 @@ mod tests {
     async fn what_no_rate_is_for_goes_at_any_time() {
         let turn = Turns::freely().after(1_000_000);
         assert_eq!((turn.take().await, turn.take().await), (Ok(()), Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_one_leaves_after_the_vendor_has_asked_for_time() {
+        let (turns, now) = (turns(10, RateUnit::Requests), Instant::now());
+        let before = [turns.after(0), turns.after(1)];
+        assert_eq!(before[0].take().await, Ok(()));
+        turns.end();
+        assert_eq!((before[1].take().await, turns.after(9).take().await), (Err(Missed), Err(Missed)));
+        assert_eq!(now.elapsed(), SECOND, "and none waits in vain");
     }
 
     #[tokio::test]
