@@ -18,6 +18,9 @@ const ONE_IN: usize = 5;
 /// This many invalid tokens with not one good among them are too many, however small the app.
 const BARREN: usize = 5;
 
+/// As many in a batch without a good one are too many, too.
+const BARREN_BATCH: usize = 3;
+
 /// Remembers the last verdicts of each app's channels, and says whether the next is to be acted on.
 ///
 /// A verdict is an [`Outcome::Delivered`] or [`Outcome::Suspended`] (good: the token lives) or an
@@ -26,7 +29,7 @@ const BARREN: usize = 5;
 /// **Open**, believing nothing, is the breaker of an app's channel
 /// - when its window holds at least 100 verdicts, and more than 20 % of them are invalid; or
 /// - when at least 5 invalid verdicts came in a row of batches (as [`record`](Self::record) was given them) with no
-///   good one: the next batch with a good one ends this.
+///   good one, or 3 in one batch: the next batch with a good one ends this.
 ///
 /// While it is **closed**, a verdict is believed if the batch it came with had a good one, too, and a doubtful one only if
 /// the window also holds no fewer good than invalid ones.
@@ -75,6 +78,8 @@ struct Window {
     invalid: usize,
     /// Invalid verdicts since the last batch that had a good one.
     barren: usize,
+    /// The most of them that one batch had.
+    most_barren: usize,
 }
 
 impl Window {
@@ -84,7 +89,10 @@ impl Window {
             self.push(is_good);
             *(if is_good { &mut good } else { &mut invalid }) += 1;
         }
-        self.barren = if good > 0 { 0 } else { self.barren.saturating_add(invalid) };
+        (self.barren, self.most_barren) = match good {
+            0 => (self.barren.saturating_add(invalid), self.most_barren.max(invalid)),
+            _ => (0, 0),
+        };
     }
 
     fn push(&mut self, is_good: bool) {
@@ -97,7 +105,7 @@ impl Window {
 
     fn is_open(&self) -> bool {
         let too_many = self.verdicts.len() >= CERTAIN && self.invalid * ONE_IN > self.verdicts.len();
-        too_many || self.barren >= BARREN
+        too_many || self.barren >= BARREN || self.most_barren >= BARREN_BATCH
     }
 
     fn vouches(&self) -> bool {
@@ -165,6 +173,21 @@ mod tests {
         assert!(believes(&after(&[(80, 20)], &GONE), &GONE));
         assert!(!believes(&after(&[(79, 21)], &GONE), &GONE));
         assert!(after(&[(79, 21)], &GONE).is_open(&app(), Channel::Apns));
+    }
+
+    #[test]
+    fn a_row_of_invalid_ones_without_a_good_one_opens_it_and_a_shorter_one_in_one_batch() {
+        for (batches, expected) in [
+            (&[(0, 1); 4][..], false),
+            (&[(0, 1); 5], true),
+            (&[(0, 2), (0, 2)], false),
+            (&[(0, 3)], true),
+            (&[(0, 3), (0, 1)], true),
+            (&[(0, 3), (1, 3)], false),
+            (&[(9, 0), (0, 2)], false),
+        ] {
+            assert_eq!(after(batches, &GONE).is_open(&app(), Channel::Apns), expected, "{batches:?}");
+        }
     }
 
     #[test]
