@@ -156,6 +156,9 @@ async fn obey(
         return match name.as_str() {
             "GoneException" => error(StatusCode::GONE, name),
             "LimitExceededException" => error(StatusCode::TOO_MANY_REQUESTS, name),
+            "ForbiddenException" => error(StatusCode::FORBIDDEN, name),
+            "UnauthorizedException" => error(StatusCode::UNAUTHORIZED, name),
+            "PayloadTooLargeException" => error(StatusCode::PAYLOAD_TOO_LARGE, name),
             _ => gate::refusal(name),
         };
     }

@@ -159,7 +159,14 @@ fn check_payload(payload: &[u8], push_type: PushType) -> Result<(), Refusal> {
 fn bend(behaviour: &Behaviour, token: &str, now_ms: i64) -> (bool, Answer) {
     match behaviour.verdict(token) {
         Verdict::Deliver => (true, Answer::empty(StatusCode::OK)),
-        Verdict::Fail(failure) => (false, refuse(failure.status(), &failure.reason).retry_after(failure.retry_after)),
+        Verdict::Fail(failure) => {
+            let dead = |reason: &str| json!({ "reason": reason, "timestamp": now_ms });
+            let told = |reason: &str| match failure.status() {
+                StatusCode::GONE => Answer::json(StatusCode::GONE, &dead(reason)),
+                status => refuse(status, reason),
+            };
+            (false, failure.answer(told))
+        }
         Verdict::BadToken => (false, refuse(StatusCode::BAD_REQUEST, "BadDeviceToken")),
         Verdict::Dead(since_ms) => {
             let body = json!({ "reason": "Unregistered", "timestamp": since_ms.unwrap_or(now_ms) });

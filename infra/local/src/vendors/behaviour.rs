@@ -9,6 +9,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::vendor::Answer;
+
 /// A vendor's behaviour; the default is to deliver everything that is right, at once.
 ///
 /// It bends only requests that would have been delivered: one that is wrong is refused for what
@@ -58,10 +60,14 @@ pub(super) struct Failure {
     share: Option<f64>,
     /// So many requests, and none after those.
     first: Option<u64>,
-    /// Every request for these.
+    /// Every request for these; with `first`, so many of those.
     tokens: Option<HashSet<String>>,
+    /// It is said of whole requests, even if the vendor says the same of single tokens too.
+    #[serde(default)]
+    pub(super) whole: bool,
     status: u16,
-    /// The vendor's own word or number for it: APNs' `reason`, FCM's `errorCode`, Huawei's `code`.
+    /// The vendor's own word or number for it: APNs' `reason`, FCM's `errorCode`, Huawei's `code`. Empty: no body, as from
+    /// somebody on the way.
     pub(super) reason: String,
     /// Seconds, for `Retry-After`.
     pub(super) retry_after: Option<u64>,
@@ -91,7 +97,7 @@ pub(super) enum How {
 
 #[derive(Debug, Error)]
 pub(super) enum Error {
-    #[error("errors[{0}]: give exactly one of share, first and tokens")]
+    #[error("errors[{0}]: give one of share, first and tokens, or first and tokens")]
     Selector(usize),
     #[error("errors[{0}]: share is between 0 and 1")]
     Share(usize),
@@ -146,7 +152,10 @@ impl Behaviour {
     /// The error that answers a request for several tokens, if one applies: to any of them, where it is for tokens.
     pub(super) fn failure(&self, tokens: &[&str]) -> Option<&Failure> {
         let mut errors = self.settings.errors.iter().zip(&self.asked);
-        errors.find(|(failure, asked)| failure.applies(tokens, asked.fetch_add(1, Ordering::Relaxed))).map(|(f, _)| f)
+        let applies = |failure: &Failure, asked: &AtomicU64| {
+            failure.is_meant(tokens) && failure.applies(asked.fetch_add(1, Ordering::Relaxed))
+        };
+        errors.find(|(failure, asked)| applies(failure, asked)).map(|(failure, _)| failure)
     }
 
     /// Whether the vendor does not take this token, in a request that no error answers.
@@ -190,7 +199,7 @@ impl Behaviour {
 impl Failure {
     /// Whether it is an error for tokens, and for this one.
     pub(super) fn is_for(&self, token: &str) -> bool {
-        self.tokens.as_ref().is_some_and(|tokens| tokens.contains(token))
+        !self.whole && self.tokens.as_ref().is_some_and(|tokens| tokens.contains(token))
     }
 
     /// Whether it is about this token of a request that it answers: all of them, unless it is for tokens.
@@ -202,9 +211,19 @@ impl Failure {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// The answer, of which the vendor makes what it says if it says something.
+    pub(super) fn answer(&self, vendors: impl FnOnce(&str) -> Answer) -> Answer {
+        let mut answer = match self.reason.as_str() {
+            "" => Answer::empty(self.status()),
+            reason => vendors(reason),
+        };
+        answer.status = self.status();
+        answer.retry_after(self.retry_after)
+    }
+
     fn check(&self, index: usize) -> Result<(), Error> {
-        let selectors = [self.share.is_some(), self.first.is_some(), self.tokens.is_some()];
-        if selectors.iter().filter(|given| **given).count() != 1 {
+        let selectors = (self.share.is_some(), self.first.is_some(), self.tokens.is_some());
+        if !matches!(selectors, (true, false, false) | (false, true, _) | (false, _, true)) {
             return Err(Error::Selector(index));
         }
         if self.share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
@@ -217,18 +236,19 @@ impl Failure {
         Ok(())
     }
 
-    /// Whether it answers the request for the tokens that comes after `before` others.
-    fn applies(&self, tokens: &[&str], before: u64) -> bool {
+    /// Whether a request for these tokens is of those that it can answer.
+    fn is_meant(&self, tokens: &[&str]) -> bool {
+        tokens.iter().any(|token| self.names(token))
+    }
+
+    /// Whether it answers the request that comes after `before` others of those.
+    fn applies(&self, before: u64) -> bool {
         if let Some(share) = self.share {
             // The margin is for shares like 0.1, whose tenfold is not quite 1.
             let due = |requests: u64| (requests as f64 * share + 1e-9).floor();
             return due(before + 1) > due(before);
         }
-        if let Some(first) = self.first {
-            return before < first;
-        }
-        let meant = self.tokens.as_ref();
-        meant.is_some_and(|meant| tokens.iter().any(|token| meant.contains(*token)))
+        self.first.is_none_or(|first| before < first)
     }
 }
 
@@ -272,6 +292,35 @@ mod tests {
             let behaviour = behaviour(json!({"lost": lost, "garbage": garbage}));
             let answers: Vec<_> = (0..6).map(|_| behaviour.next_answer()).collect();
             assert_eq!(answers, [How::Answer, How::Reset, How::Reset, How::Silence, then, then]);
+        }
+    }
+
+    #[test]
+    fn the_first_requests_for_tokens_are_counted_among_those_for_them() {
+        let error = json!({"tokens": ["t", "u"], "first": 2, "status": 500, "reason": "INTERNAL"});
+        let behaviour = behaviour(json!({"errors": [error]}));
+        let asked = [&["s"][..], &["t", "s"], &["s"], &["u"], &["t"]];
+        let failed = asked.map(|tokens| behaviour.failure(tokens).is_some());
+        assert_eq!(failed, [false, true, false, true, false]);
+    }
+
+    #[test]
+    fn an_error_has_one_selector_or_two_that_go_together() {
+        let some = json!({"status": 500, "reason": "INTERNAL"});
+        for (selectors, expected) in [
+            (json!({}), false),
+            (json!({"share": 0.5}), true),
+            (json!({"first": 1}), true),
+            (json!({"tokens": ["t"]}), true),
+            (json!({"tokens": ["t"], "first": 1}), true),
+            (json!({"tokens": ["t"], "share": 0.5}), false),
+            (json!({"first": 1, "share": 0.5}), false),
+            (json!({"tokens": ["t"], "first": 1, "share": 0.5}), false),
+        ] {
+            let mut error = some.clone();
+            error.as_object_mut().unwrap().extend(selectors.as_object().unwrap().clone());
+            let settings: Settings = serde_json::from_value(json!({"errors": [error]})).unwrap();
+            assert_eq!(Behaviour::try_from(settings).is_ok(), expected, "{selectors}");
         }
     }
 

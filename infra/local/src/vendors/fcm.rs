@@ -115,8 +115,7 @@ impl Fcm {
         match behaviour.verdict(&message.token) {
             Verdict::Deliver => (!message.validate_only, self.accept(message)),
             Verdict::Fail(failure) => {
-                let answer = errors::fcm_error(failure.status(), &failure.reason);
-                (false, answer.retry_after(failure.retry_after))
+                (false, failure.answer(|code| errors::fcm_error(failure.status(), code)))
             }
             Verdict::BadToken => (false, errors::fcm_error(StatusCode::FORBIDDEN, "SENDER_ID_MISMATCH")),
             Verdict::Dead(_) => (

@@ -99,14 +99,18 @@ impl Harmony {
     /// What the behaviour makes of a message that is right.
     fn bend(&self, behaviour: &Behaviour, message: Message) -> Reply {
         let tokens: Vec<&str> = message.tokens.iter().map(String::as_str).collect();
-        if let Some(failure) = behaviour.failure(&tokens) {
-            let answer = self.result(failure.status(), &failure.reason, "As the sandbox was told");
-            let answer = answer.retry_after(failure.retry_after);
+        let failure = behaviour.failure(&tokens);
+        // A number is a code of the whole request, a word the reason of tokens.
+        let is_reason = |reason: &str| !reason.is_empty() && reason.bytes().all(|byte| byte.is_ascii_alphabetic());
+        if let Some(failure) = failure.filter(|failure| !is_reason(&failure.reason)) {
+            let answer = failure.answer(|code| self.result(failure.status(), code, "As the sandbox was told"));
             return Reply { answer, outcomes: refused(message.tokens), authenticated: true };
         }
-        let is_bad = |token: &String| behaviour.is_dead(token) || !message::is_token(token);
+        let reason = failure.map_or("tokenFormatError", |failure| &failure.reason);
+        let is_named = |token: &str| failure.is_some_and(|failure| failure.names(token));
+        let is_bad = |token: &String| is_named(token) || behaviour.is_dead(token) || !message::is_token(token);
         let bad: Vec<&String> = message.tokens.iter().filter(|token| is_bad(token)).collect();
-        let mut illegal = json!({"illegalTokens": {"tokenFormatError": bad}, "failure": bad.len()});
+        let mut illegal = json!({"illegalTokens": {reason: bad}, "failure": bad.len()});
         let answer = match (bad.len(), message.tokens.len() - bad.len()) {
             (0, _) => self.result(StatusCode::OK, "80000000", "Success"),
             (_, 0) => self.result(refusal_status("80300007"), "80300007", &illegal.to_string()),

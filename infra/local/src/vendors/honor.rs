@@ -18,6 +18,8 @@ use super::{
 const APP_ID: &str = "104000002";
 const CLIENT_ID: &str = "honor-client-01";
 const TOKEN_PATH: &str = "/auth/token";
+/// Where tokens stand that a message did not reach this time; as an error's reason, that they stand there.
+const FAILED: &str = "failTokens";
 
 pub(super) struct Honor {
     endpoint: String,
@@ -94,26 +96,34 @@ impl Honor {
 fn bend(behaviour: &Behaviour, message: Message) -> Reply {
     let tokens: Vec<&str> = message.tokens.iter().map(String::as_str).collect();
     let failure = behaviour.failure(&tokens);
+    let failed: Vec<&str> = match failure {
+        Some(failure) if failure.reason == FAILED => {
+            tokens.iter().copied().filter(|token| failure.names(token)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let failure = failure.filter(|failure| failure.reason != FAILED);
     let is_expired = |token: &str| !message::is_token(token) || behaviour.is_dead(token);
     let expired: Vec<&str> = tokens.iter().copied().filter(|token| is_expired(token)).collect();
     let answer = match failure {
         Some(failure) => {
             // A number is Honor's code, any other word its message.
             let code = failure.reason.parse().unwrap_or(i64::from(failure.status().as_u16()));
-            told(failure.status(), code, &failure.reason, &Value::Null).retry_after(failure.retry_after)
+            failure.answer(|reason| told(failure.status(), code, reason, &Value::Null))
         }
         None => {
             let data = json!({
-                "sendResult": expired.len() < tokens.len(),
+                "sendResult": expired.len() + failed.len() < tokens.len(),
                 "requestId": Uuid::new_v4().simple().to_string(),
-                "failTokens": [],
+                (FAILED): failed,
                 "expireTokens": expired,
             });
             told(StatusCode::OK, 200, "success", &data)
         }
     };
     let is_sent = failure.is_none() && !message.is_test;
-    let outcome = |token: &str| Outcome { token: token.to_owned(), accepted: is_sent && !is_expired(token) };
+    let accepts = |token: &str| is_sent && !is_expired(token) && !failed.contains(&token);
+    let outcome = |token: &str| Outcome { token: token.to_owned(), accepted: accepts(token) };
     Reply { answer, outcomes: tokens.into_iter().map(outcome).collect(), authenticated: true }
 }
 

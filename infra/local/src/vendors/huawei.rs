@@ -104,9 +104,7 @@ fn bend(behaviour: &Behaviour, message: Message) -> Reply {
     let is_illegal = |token: &str| !message::is_token(token) || behaviour.is_dead(token);
     let illegal: Vec<&str> = tokens.iter().copied().filter(|token| is_illegal(token)).collect();
     let answer = match failure {
-        Some(failure) => {
-            told(failure.status(), &failure.reason, "The vendor answers so.").retry_after(failure.retry_after)
-        }
+        Some(failure) => failure.answer(|code| told(failure.status(), code, "The vendor answers so.")),
         None if illegal.is_empty() => told(StatusCode::OK, "80000000", "Success"),
         None if illegal.len() == tokens.len() => told(StatusCode::OK, "80300007", "All the tokens are invalid"),
         None => {

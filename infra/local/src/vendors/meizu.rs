@@ -97,9 +97,7 @@ impl Meizu {
         if let Some(failure) = failure {
             // An error for tokens stands beside them; one for requests stands for all.
             if !names.iter().any(|token| failure.is_for(token)) {
-                let mut answer = error(&failure.reason, "as asked for");
-                answer.status = failure.status();
-                return refused(tokens, answer.retry_after(failure.retry_after));
+                return refused(tokens, failure.answer(|code| error(code, "as asked for")));
             }
         }
         for &token in &names {

@@ -121,12 +121,13 @@ impl Oppo {
         let tokens: Vec<&str> = messages.iter().map(|message| message.token.as_str()).collect();
         let failure = behaviour.failure(&tokens);
         let code = failure.map(|failure| failure.reason.parse::<i64>().unwrap_or(-1));
-        if let (Some(failure), Some(code)) = (failure, code.filter(|code| *code < INVALID_REGISTRATION_ID)) {
-            let mut answer = told(code, "The vendor answers so.", &Value::Null);
-            answer.status = failure.status();
+        if let (Some(failure), Some(code)) = (failure, code)
+            && (failure.whole || code < INVALID_REGISTRATION_ID)
+        {
+            let answer = failure.answer(|_| told(code, "The vendor answers so.", &Value::Null));
             let outcome = |token: &&str| Outcome { token: (*token).to_owned(), accepted: false };
             let outcomes = tokens.iter().map(outcome).collect();
-            return Reply { answer: answer.retry_after(failure.retry_after), outcomes, authenticated: true };
+            return Reply { answer, outcomes, authenticated: true };
         }
         let (mut data, mut outcomes) = (Vec::new(), Vec::new());
         for Message { token, id } in messages {

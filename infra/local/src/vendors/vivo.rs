@@ -178,10 +178,9 @@ impl Vivo {
         let number = failure.map(|failure| failure.reason.parse::<i64>().unwrap_or(LEAST_RESULT));
         let outcome = |accepted: bool, token: &str| Outcome { token: token.to_owned(), accepted };
         if let (Some(failure), Some(result)) = (failure, number.filter(|number| *number >= LEAST_RESULT)) {
-            let mut answer = told(result, "The vendor answers so.", json!({}));
-            answer.status = failure.status();
+            let answer = failure.answer(|_| told(result, "The vendor answers so.", json!({})));
             let outcomes = tokens.iter().map(|token| outcome(false, token)).collect();
-            return Reply { answer: answer.retry_after(failure.retry_after), outcomes, authenticated: true };
+            return Reply { answer, outcomes, authenticated: true };
         }
         let status = |token: &str| {
             let asked_for = number.filter(|_| failure.is_some_and(|failure| failure.names(token)));

@@ -130,8 +130,7 @@ impl Webpush {
     /// What the behaviour makes of a message that is right. A browser may be named by its name as by its token.
     fn bend(&self, behaviour: &Behaviour, name: &str, token: &str) -> (bool, Answer) {
         if let Some(failure) = behaviour.failure(&[name, token]) {
-            let answer = Answer::text(failure.status(), "text/plain", failure.reason.clone());
-            return (false, answer.retry_after(failure.retry_after));
+            return (false, failure.answer(|words| Answer::text(failure.status(), "text/plain", words.to_owned())));
         }
         if behaviour.is_dead(name) || behaviour.is_dead(token) {
             return (false, refuse(StatusCode::GONE, "the subscription has ended"));

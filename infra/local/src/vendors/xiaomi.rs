@@ -114,12 +114,10 @@ fn refused(tokens: Vec<String>, answer: Answer, authenticated: bool) -> Reply {
 
 /// An error that was asked for: in Xiaomi's shape if it has a number, else the status says all.
 fn failed(failure: &Failure) -> Answer {
-    let mut answer = match failure.reason.parse() {
+    failure.answer(|reason| match reason.parse() {
         Ok(code) => error(code, "as asked for"),
         Err(_) => Answer::empty(StatusCode::OK),
-    };
-    answer.status = failure.status();
-    answer.retry_after(failure.retry_after)
+    })
 }
 
 /// What Xiaomi cannot do it says in numbers, under a status of 200. That a message was not sent has one for whatever the
