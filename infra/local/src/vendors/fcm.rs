@@ -114,9 +114,7 @@ impl Fcm {
     fn bend(&self, behaviour: &Behaviour, message: &Message) -> (bool, Answer) {
         match behaviour.verdict(&message.token) {
             Verdict::Deliver => (!message.validate_only, self.accept(message)),
-            Verdict::Fail(failure) => {
-                (false, failure.answer(|code| errors::fcm_error(failure.status(), code)))
-            }
+            Verdict::Fail(failure) => (false, failure.answer(|code| errors::fcm_error(failure.status(), code))),
             Verdict::BadToken => (false, errors::fcm_error(StatusCode::FORBIDDEN, "SENDER_ID_MISMATCH")),
             Verdict::Dead(_) => (
                 false,
