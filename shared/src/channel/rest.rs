@@ -127,3 +127,68 @@ impl Client {
 fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::testkit::RawVendor;
+
+    /// What the client makes of an answer, and how often it asked for it.
+    async fn asked(answer: impl Into<Vec<u8>>) -> (Result<Answer, NoAnswer>, RawVendor) {
+        let vendor = RawVendor::start(answer).await;
+        let client = Client::new(vendor.roots.clone(), Clock::system()).unwrap();
+        let request = client.post(&format!("{}/send", vendor.endpoint), "application/json", "");
+        let answer = client.send(&Turn::free(), request).await;
+        assert_eq!(vendor.times_asked(), 1, "what may have been processed is not sent again");
+        (answer, vendor)
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_in_whatever_way_it_is_framed() {
+        let long = "x".repeat(ANSWER_BYTES);
+        for (framed, status, body) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".to_owned(), 200, "{}"),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n1;a=b\r\n}\r\n0\r\nx: y\r\n\r\n".to_owned(), 200, "{}"),
+            // To the end of the connection.
+            ("HTTP/1.0 500 No\r\n\r\n{}".to_owned(), 500, "{}"),
+            ("HTTP/1.1 204 No Content\r\n\r\n".to_owned(), 204, ""),
+            // What comes before it is not it.
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".to_owned(), 200, "{}"),
+            // We go nowhere else, least of all with our credentials.
+            ("HTTP/1.1 307 Elsewhere\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n".to_owned(), 307, ""),
+            ("HTTP/1.1 302 Elsewhere\r\nlocation: http://example.com/\r\ncontent-length: 0\r\n\r\n".to_owned(), 302, ""),
+            // Unasked: to us it is bytes.
+            ("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n\u{1f}{".to_owned(), 200, "\u{1f}{"),
+            (format!("HTTP/1.1 999 What\r\n\r\n{long}"), 999, &long),
+        ] {
+            let (answer, vendor) = asked(framed.as_bytes()).await;
+            let answer = answer.unwrap_or_else(|error| panic!("{framed:.200}: {error}"));
+            assert_eq!((answer.status.as_u16(), &*answer.body), (status, body.as_bytes()), "{framed:.200}");
+            assert!(!vendor.head().contains("accept-encoding"), "{}", vendor.head());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_whole_answer_is_none() {
+        for broken in [
+            "",
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/9.9 200 OK\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "SSH-2.0-OpenSSH_9.6\r\n",
+            "\0\0\0\u{4}\0\0\0\0\0",
+        ] {
+            let (answer, _) = asked(broken).await;
+            let failure = answer.err().unwrap_or_else(|| panic!("{broken:?} is an answer"));
+            assert_eq!(failure.outcome(), Outcome::Transient(None), "{broken:?}");
+        }
+        let header = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(ANSWER_BYTES));
+        assert!(matches!(asked(header).await.0, Err(NoAnswer::Silent(_))));
+        let body = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(ANSWER_BYTES + 1));
+        assert!(matches!(asked(body).await.0, Err(NoAnswer::TooLong)));
+    }
+}

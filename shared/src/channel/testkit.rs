@@ -3,6 +3,7 @@
 
 mod connections;
 mod odd;
+mod raw;
 mod vendor;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use super::access::{AccessTokens, tests::Memory};
 use super::{Senders, Shared, Target, rest};
 pub(crate) use connections::Api;
 pub(crate) use odd::{any_answer, assert_sound, odd_targets};
+pub(crate) use raw::RawVendor;
 pub(crate) use vendor::{Asked, Reply, Vendor};
 
 /// A push with everything in it, accepted in 2023.

@@ -108,7 +108,7 @@ impl Vendor {
         leaving: usize,
         script: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let (server, tls, roots) = certificates();
+        let (server, tls, roots) = certificates(b"h2");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let shared = Arc::new(Shared {
@@ -301,8 +301,8 @@ fn send(respond: &mut SendResponse<Bytes>, response: http::response::Builder, bo
     }
 }
 
-/// A server's configuration, a client's that trusts its authority, and that authority.
-fn certificates() -> (Arc<ServerConfig>, Arc<ClientConfig>, RootCertStore) {
+/// The configuration of a server of one protocol, a client's that trusts its authority, and that authority.
+pub(super) fn certificates(protocol: &[u8]) -> (Arc<ServerConfig>, Arc<ClientConfig>, RootCertStore) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_key = KeyPair::generate().unwrap();
@@ -316,7 +316,7 @@ fn certificates() -> (Arc<ServerConfig>, Arc<ClientConfig>, RootCertStore) {
         .with_no_client_auth()
         .with_single_cert(vec![leaf.der().clone()], key.serialize_der().try_into().unwrap())
         .unwrap();
-    server.alpn_protocols = vec![b"h2".to_vec()];
+    server.alpn_protocols = vec![protocol.to_vec()];
     let mut roots = RootCertStore::empty();
     roots.add(ca.der().clone()).unwrap();
     (Arc::new(server), client_config(roots.clone()).unwrap(), roots)
