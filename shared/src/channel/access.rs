@@ -225,6 +225,11 @@ impl AccessTokens {
         grant: BoxFuture<'static, Result<Granted, GrantError>>,
     ) -> Result<AccessToken, GrantError> {
         let Granted { token, life_secs } = grant.await?;
+        if !is_sendable(token.expose_secret()) {
+            // Kept, it would be in everyone's way until its end: no request can be made with it that a vendor could refuse.
+            warn!("No access token: what was granted is none");
+            return Err(GrantError::Unavailable(None));
+        }
         let life_millis = life_secs.clamp(0, 7 * 86_400) * 1_000;
         let fresh_until = asked_at.plus_millis(life_millis - MARGIN_MILLIS.min(life_millis / 5));
         let kept = Kept { token: token.clone(), fresh_until, version: version + 1 };
@@ -239,6 +244,11 @@ impl AccessTokens {
 /// Whether a token is the one that failed. Compared by what it says: it may have come through the vault.
 fn is_same(token: &AccessToken, failed: Option<&AccessToken>) -> bool {
     failed.is_some_and(|failed| failed.expose() == token.expose())
+}
+
+/// Whether it can stand in a header: it is no more than visible ASCII (RFC 6750, section 2.1, has less).
+fn is_sendable(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn unavailable(error: &VaultError) -> GrantError {
@@ -346,6 +356,20 @@ pub(super) mod tests {
         let other = AccessTokens::new(vault, Clock::system());
         assert_eq!(other.get("a", None, refused()).await.unwrap_err(), GrantError::Unavailable(None));
         assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_be_sent_with_no_request_is_neither_used_nor_kept() {
+        for granted in ["", "a b", "a\nb", "a\u{0}", "é", " "] {
+            let vault = Arc::new(Memory::default());
+            let grant = move || {
+                let granted = Granted { token: granted.to_owned().into(), life_secs: 3_600 };
+                futures::future::ready(Ok(granted)).boxed()
+            };
+            let tokens = AccessTokens::new(vault.clone(), Clock::system());
+            assert_eq!(tokens.get("a", None, grant).await.unwrap_err(), GrantError::Unavailable(None), "{granted:?}");
+            assert!(vault.read("a").await.unwrap().is_none(), "{granted:?}");
+        }
     }
 
     #[test]
