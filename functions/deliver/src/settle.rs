@@ -103,7 +103,7 @@ impl Deliver {
             let Outcome::InvalidToken { since, .. } = outcome else { continue };
             // A closed socket says so itself; no setting of ours could make it.
             if task.channel == Channel::Ws || self.breaker.believes(&app.id, task.channel, outcome) {
-                burials.push(self.forget(app, task, to, since.unwrap_or(sent_at)));
+                burials.push(self.forget(app, task, to, died_by(*since, sent_at)));
             } else {
                 doubted += 1;
             }
@@ -144,6 +144,12 @@ impl Deliver {
         self.connections.delete(&connection).await?;
         Ok(true)
     }
+}
+
+/// The moment by which a device was gone. A vendor's clock may be ahead, or its word be anything: whoever registered after
+/// the push was sent is there.
+fn died_by(since: Option<Timestamp>, sent_at: Timestamp) -> Timestamp {
+    since.map_or(sent_at, |since| since.min(sent_at))
 }
 
 #[cfg(test)]
@@ -192,6 +198,19 @@ mod tests {
             reached: vec![],
             packages: vec![],
             to: lows.iter().map(|low| Destination(*low, DeviceToken::new("t"), None, Wording::default())).collect(),
+        }
+    }
+
+    #[test]
+    fn who_registered_after_the_push_was_sent_is_not_gone_whatever_a_vendor_says() {
+        let before = NOW.plus_secs(-7);
+        for (since, expected) in [
+            (None, NOW),
+            (Some(before), before),
+            (Some(NOW.plus_secs(7)), NOW),
+            (Some(Timestamp::from_millis(i64::MAX)), NOW),
+        ] {
+            assert_eq!(died_by(since, NOW), expected, "{since:?}");
         }
     }
 
