@@ -160,6 +160,19 @@ fn a_connection_that_died_while_we_were_frozen_is_replaced() {
 }
 
 #[tokio::test]
+async fn an_interim_answer_is_not_the_answer_and_a_redirect_leads_nowhere() {
+    let vendor = Vendor::start(|asked| match asked.path.as_str() {
+        "/hints" => Reply::After(103, Box::new(Reply::After(100, Box::new(Reply::reason(410, "Unregistered"))))),
+        _ => Reply::AnswerWith(307, ("location", "/elsewhere"), String::new()),
+    })
+    .await;
+    let caller = Caller::of(&vendor, SETTINGS);
+    assert_eq!(caller.call("/hints").await.unwrap(), 410);
+    assert_eq!(caller.call("/moved").await.unwrap(), 307);
+    assert_eq!(vendor.asked().len(), 2);
+}
+
+#[tokio::test]
 async fn a_connection_unused_for_minutes_is_not_trusted() {
     let vendor = Vendor::start(|_| Reply::ok()).await;
     let moved = MovedClock::new();

@@ -52,6 +52,8 @@ pub(crate) enum Reply {
     Together(usize, Box<Reply>),
     /// Does so after a while.
     Late(Duration, Box<Reply>),
+    /// Answers so, after an interim answer with a status.
+    After(u16, Box<Reply>),
     /// Resets the stream.
     Reset(Reason),
     /// Sends GOAWAY, and closes the connection with what is under way.
@@ -274,6 +276,10 @@ impl Visit {
                 }
                 Reply::Late(after, next) => {
                     tokio::time::sleep(after).await;
+                    *next
+                }
+                Reply::After(status, next) => {
+                    let _ = respond.send_informational(Response::builder().status(status).body(()).unwrap());
                     *next
                 }
                 Reply::Answer(status, body) => break send(&mut respond, Response::builder().status(status), body),
