@@ -266,9 +266,9 @@ mod tests {
         fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
             (status, body) in any_answer(vec![
                 json!({"code": "80000000", "msg": "Success", "requestId": "1"}),
-                json!({"code": "80100000", "msg": "{\"illegalTokens\":{\"tokenFormatError\":[\"T\"],\"noRight\":[\"T\"]}}"}),
-                json!({"code": "80100000", "msg": {"illegalTokens": {"tokenFormatError": ["T"]}}}),
-                json!({"code": "80300007", "msg": "{\"illegalTokens\":{\"tokenFormatError\":[\"T\"]}}"}),
+                json!({"code": "80100000", "msg": "{\"illegalTokens\":{\"tokenFormatError\":[\"TOKEN\"],\"noRight\":[\"TOKEN\"]}}"}),
+                json!({"code": "80100000", "msg": {"illegalTokens": {"tokenFormatError": ["TOKEN"]}}}),
+                json!({"code": "80300007", "msg": "{\"illegalTokens\":{\"tokenFormatError\":[\"TOKEN\"]}}"}),
             ])
         ) {
             let targets = odd_targets();

@@ -202,8 +202,8 @@ mod tests {
         fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
             (status, body) in any_answer(vec![
                 json!({"code": 200, "message": "success", "data": {"sendResult": true, "requestId": "1"}}),
-                json!({"code": 200, "data": {"sendResult": true, "failTokens": ["T"], "expireTokens": ["T", "T"]}}),
-                json!({"code": 200, "data": {"sendResult": false, "expireTokens": ["T"]}}),
+                json!({"code": 200, "data": {"sendResult": true, "failTokens": ["TOKEN"], "expireTokens": ["TOKEN", "TOKEN"]}}),
+                json!({"code": 200, "data": {"sendResult": false, "expireTokens": ["TOKEN"]}}),
             ])
         ) {
             let targets = odd_targets();

@@ -223,9 +223,9 @@ mod tests {
         fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
             (status, body) in any_answer(vec![
                 json!({"code": "80000000", "msg": "Success", "requestId": "1"}),
-                json!({"code": "80100000", "msg": "{\"success\":1,\"failure\":1,\"illegal_tokens\":[\"T\"]}"}),
-                json!({"code": "80100000", "msg": {"illegal_tokens": ["T", "T"]}}),
-                json!({"code": "80300007", "msg": "T"}),
+                json!({"code": "80100000", "msg": "{\"success\":1,\"failure\":1,\"illegal_tokens\":[\"TOKEN\"]}"}),
+                json!({"code": "80100000", "msg": {"illegal_tokens": ["TOKEN", "TOKEN"]}}),
+                json!({"code": "80300007", "msg": "TOKEN"}),
             ])
         ) {
             let targets = odd_targets();

@@ -193,7 +193,7 @@ mod tests {
         fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
             (status, body) in any_answer(vec![
                 json!({"code": "200", "message": "", "value": {}, "msgId": "1"}),
-                json!({"code": "200", "value": {"110002": ["T"], "110003": ["T", "T"], "518": ["T"]}}),
+                json!({"code": "200", "value": {"110002": ["TOKEN"], "110003": ["TOKEN", "TOKEN"], "518": ["TOKEN"]}}),
                 json!({"code": "110010", "value": ""}),
             ])
         ) {

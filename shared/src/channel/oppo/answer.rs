@@ -225,8 +225,8 @@ mod tests {
         fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
             (status, body) in any_answer(vec![
                 json!({"code": 0, "message": "Success", "data": [
-                    {"messageId": "1", "registrationId": "T"}, {"registrationId": "T", "errorCode": 10000}]}),
-                json!({"code": 0, "data": "[{\"registrationId\":\"T\",\"errorCode\":10000}]"}),
+                    {"messageId": "1", "registrationId": "TOKEN"}, {"registrationId": "TOKEN", "errorCode": 10000}]}),
+                json!({"code": 0, "data": "[{\"registrationId\":\"TOKEN\",\"errorCode\":10000}]"}),
                 json!({"code": 10000, "message": "Invalid RegistrationId"}),
             ])
         ) {

@@ -18,7 +18,7 @@ pub(crate) fn odd_targets() -> Vec<Target> {
 
 /// Any status, with a body like one of the real ones, some places of which hold something else; or one that is none.
 ///
-/// In the real ones, texts with a `T` alone stand for tokens.
+/// In the real ones, `TOKEN` stands for some token.
 pub(crate) fn any_answer(real: Vec<Value>) -> impl Strategy<Value = (StatusCode, Vec<u8>)> {
     let status = prop_oneof![
         4 => Just(200_u16),
@@ -69,21 +69,21 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<f64>().prop_map(Value::from),
         prop::sample::select(vec![
             "",
-            "T",
+            "TOKEN",
             "0",
             "200",
             "80000000",
             "80100000",
             "{}",
             "[]",
-            "{\"illegal_tokens\":[\"T\"]}"
+            "{\"illegal_tokens\":[\"TOKEN\"]}"
         ])
         .prop_map(Value::from),
         ".{0,12}".prop_map(Value::from),
         (0_usize..5_000).prop_map(|length| "x".repeat(length).into()),
     ];
     leaf.prop_recursive(4, 24, 6, |inner| {
-        let members = vec!["code", "T", "status", "userid", "errorCode", "registrationId", "110002", "reason"];
+        let members = vec!["code", "TOKEN", "status", "userid", "errorCode", "registrationId", "110002", "reason"];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::vec((prop::sample::select(members), inner), 0..4)
@@ -125,17 +125,17 @@ fn replace(value: &mut Value, nth: usize, other: Value) {
 /// Puts tokens where they belong.
 fn name(value: &mut Value, tokens: &prop::sample::Selector, nth: &mut usize) {
     match value {
-        Value::String(text) if text.contains('T') => {
+        Value::String(text) if text.contains("TOKEN") => {
             *nth += 1;
             let token = tokens.select(TOKENS.iter().cycle().skip(*nth).take(TOKENS.len()));
-            *text = text.replace('T', token);
+            *text = text.replace("TOKEN", token);
         }
         Value::Array(items) => items.iter_mut().for_each(|item| name(item, tokens, nth)),
         Value::Object(members) => {
             let all = std::mem::take(members).into_iter();
             let named = all.map(|(key, mut value)| {
                 name(&mut value, tokens, nth);
-                (if key == "T" { TOKENS[0].to_owned() } else { key }, value)
+                (if key == "TOKEN" { TOKENS[0].to_owned() } else { key }, value)
             });
             *members = named.collect::<Map<_, _>>();
         }

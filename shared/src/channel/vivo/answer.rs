@@ -242,8 +242,8 @@ mod tests {
         fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
             (status, body) in any_answer(vec![
                 json!({"result": 0, "desc": "done", "taskId": "1", "requestId": "1"}),
-                json!({"result": 0, "invalidUsers": [{"userid": "T", "status": 1}, {"userid": "T", "status": 3}]}),
-                json!({"result": 10302, "invalidUsers": {"userid": "T", "status": 1}}),
+                json!({"result": 0, "invalidUsers": [{"userid": "TOKEN", "status": 1}, {"userid": "TOKEN", "status": 3}]}),
+                json!({"result": 10302, "invalidUsers": {"userid": "TOKEN", "status": 1}}),
             ])
         ) {
             let targets = odd_targets();

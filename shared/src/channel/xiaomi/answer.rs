@@ -196,7 +196,7 @@ mod tests {
         fn whatever_is_answered_every_device_has_one_outcome_and_none_dies_unnamed(
             (status, body) in any_answer(vec![
                 json!({"result": "ok", "code": 0, "data": {"id": "1"}, "trace_id": "1"}),
-                json!({"result": "ok", "code": 0, "data": {"id": "1", "bad_regids": "T,T"}}),
+                json!({"result": "ok", "code": 0, "data": {"id": "1", "bad_regids": "TOKEN,TOKEN"}}),
                 json!({"result": "error", "code": 20301, "reason": "No valid targets!"}),
             ])
         ) {
