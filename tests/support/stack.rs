@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanfare::dialect::tencent::task_id::push_id_of;
 use fanfare::dialect::tencent::usersig;
-use fanfare::domain::{Channel, PushId};
+use fanfare::domain::{Channel, PushId, Timestamp};
 use fanfare::runtime::metrics::MetricName;
 use fanfare::store::{Account, AccountStore, LedgerStore, PushStore, RestStore, SnapshotStore};
 use reqwest::Method;
@@ -288,7 +288,8 @@ impl Stack {
             SnapshotStore::new(client.clone(), &tables.pushes),
             RestStore::new(client, &tables.pushes),
         );
-        accounts.of(&pushes.get(push).await.unwrap().unwrap()).await.unwrap()
+        let push = pushes.get(push).await.unwrap().unwrap();
+        accounts.of(&push, Timestamp::from_secs(self.now())).await.unwrap().channels
     }
 
     /// What an app has spent of its quota: its pushes of the day, and the number of its last one.

@@ -2,12 +2,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{AppId, Channel, Push, Tally, Timestamp};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::domain::{AppId, Channel, Push, PushId, Shard, Tally, Timestamp};
 
 use super::{BatchKey, Cuts, LedgerStore, Readdressed, Record, RestStore, SnapshotStore, StoreError};
 
 /// Complaints of a channel that an account repeats at most: they are few different ones, or of little use.
 const COMPLAINTS: usize = 10;
+
+/// Shards that are read side by side.
+const SHARDS_AT_ONCE: usize = 8;
+
+/// What came of a push, so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushAccount {
+    /// By channel.
+    pub channels: BTreeMap<Channel, Account>,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// How far a push is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Nobody is addressed yet.
+    Accepted,
+    /// Some are not addressed yet, or pending.
+    Sending,
+    /// It is known of everyone what came of it.
+    Done,
+}
 
 /// What came of a push on one channel, so far. `targeted = settled.total() + pending`, at every moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,25 +75,44 @@ impl AccountStore {
     }
 
     /// The account of a push, by channel. Two Queries and a read a shard, and a read a channel.
-    pub async fn of(&self, push: &Push) -> Result<BTreeMap<Channel, Account>, StoreError> {
-        let mut accounts = BTreeMap::new();
-        for shard in push.shards() {
-            // What a batch was for is read before what came of it: a batch that ends in between is pending still.
-            let Some(cuts) = self.snapshots.cuts(push.id, shard).await? else { continue };
-            let readdressed = self.ledger.readdressed(push.id, shard).await?;
-            let batches = self.ledger.batches(push.id, shard).await?.into_iter().collect();
-            add_shard(&mut accounts, &cuts, &readdressed, &batches, |channel, slice| BatchKey {
+    ///
+    /// Shards that are not cut yet are not in it. Once a push is [`Done`](Progress::Done) it stays so, but where a process
+    /// died while it addressed users, and those who have left their sockets since are addressed again.
+    pub async fn of(&self, push: &Push, now: Timestamp) -> Result<PushAccount, StoreError> {
+        let all = push.shards();
+        let shards = stream::iter(all.clone()).map(|shard| self.shard(push.id, shard)).buffered(SHARDS_AT_ONCE);
+        let shards: Vec<Option<ShardRecord>> = shards.try_collect().await?;
+        let mut channels = BTreeMap::new();
+        for (shard, record) in all.iter().zip(&shards) {
+            let Some(record) = record else { continue };
+            add_shard(&mut channels, record, |channel, slice| BatchKey {
                 push: push.id,
-                shard,
+                shard: *shard,
                 channel,
                 slice,
                 attempt: 0,
             });
         }
-        for (channel, account) in &mut accounts {
+        let is_under_way = channels.values().any(|account| account.pending > 0)
+            // Who has left a socket meanwhile is addressed again as long as the push lives, and then no more.
+            || push.is_alive(now) && shards.iter().flatten().any(ShardRecord::readdresses);
+        let progress = match shards.iter().flatten().count() {
+            cut if cut == all.len() && !is_under_way => Progress::Done,
+            0 => Progress::Accepted,
+            _ => Progress::Sending,
+        };
+        for (channel, account) in &mut channels {
             account.stopped = self.stopped(&push.app, *channel).await?;
         }
-        Ok(accounts)
+        Ok(PushAccount { channels, progress })
+    }
+
+    async fn shard(&self, push: PushId, shard: Shard) -> Result<Option<ShardRecord>, StoreError> {
+        // What a batch was for is read before what came of it: a batch that ends in between is pending still.
+        let Some(cuts) = self.snapshots.cuts(push, shard).await? else { return Ok(None) };
+        let readdressed = self.ledger.readdressed(push, shard).await?.into_iter().collect();
+        let batches = self.ledger.batches(push, shard).await?.into_iter().collect();
+        Ok(Some(ShardRecord { cuts, readdressed, batches }))
     }
 
     async fn stopped(&self, app: &AppId, channel: Channel) -> Result<Option<Stopped>, StoreError> {
@@ -80,11 +124,26 @@ impl AccountStore {
     }
 }
 
+/// What is written of a shard that is cut.
+struct ShardRecord {
+    cuts: Cuts,
+    readdressed: BTreeMap<BatchKey, Readdressed>,
+    batches: BTreeMap<BatchKey, Record>,
+}
+
+impl ShardRecord {
+    /// Whether there are users who are yet to be addressed again.
+    fn readdresses(&self) -> bool {
+        self.batches.iter().any(|(key, record)| {
+            let done = record.done.as_ref();
+            done.is_some_and(|done| !done.readdress.is_empty()) && !self.readdressed.contains_key(key)
+        })
+    }
+}
+
 fn add_shard(
     accounts: &mut BTreeMap<Channel, Account>,
-    cuts: &Cuts,
-    readdressed: &[(BatchKey, Readdressed)],
-    batches: &BTreeMap<BatchKey, Record>,
+    ShardRecord { cuts, readdressed, batches }: &ShardRecord,
     first_attempt: impl Fn(Channel, String) -> BatchKey,
 ) {
     let first = cuts.slices.iter().flat_map(|(channel, slices)| {
@@ -118,8 +177,7 @@ fn add_shard(
         account.settled += settled;
         account.pending += targeted.saturating_sub(settled.total());
     }
-    for suppressed in
-        std::iter::once(&cuts.suppressed).chain(readdressed.iter().map(|(_, again)| &again.cuts.suppressed))
+    for suppressed in std::iter::once(&cuts.suppressed).chain(readdressed.values().map(|again| &again.cuts.suppressed))
     {
         for (channel, count) in suppressed {
             let account = accounts.entry(*channel).or_default();
@@ -131,7 +189,7 @@ fn add_shard(
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::{PushId, Shard, ShardSet, Timestamp};
+    use crate::domain::ShardSet;
     use crate::store::Done;
 
     use super::*;
@@ -170,9 +228,8 @@ mod tests {
             (key(Channel::Apns, "r0.0.0", 0), done(2, 0, vec![])),
         ]);
         let mut accounts = BTreeMap::new();
-        add_shard(&mut accounts, &cuts, &[(key(Channel::Ws, "0", 0), gone)], &batches, |channel, slice| {
-            key(channel, &slice, 0)
-        });
+        let readdressed = BTreeMap::from([(key(Channel::Ws, "0", 0), gone)]);
+        add_shard(&mut accounts, &ShardRecord { cuts, readdressed, batches }, |channel, slice| key(channel, &slice, 0));
         let tally = |delivered, invalid, suppressed| Tally { delivered, invalid, suppressed, ..Tally::default() };
         assert_eq!(
             accounts,

@@ -30,7 +30,7 @@ mod standing;
 mod tokens;
 mod users;
 
-pub use account::{Account, AccountStore, Stopped};
+pub use account::{Account, AccountStore, Progress, PushAccount, Stopped};
 pub use acks::{AckStore, Acknowledged};
 pub use apps::AppStore;
 pub use attempts::{Attempt, AttemptStore};
