@@ -29,6 +29,7 @@ mod signed_calls;
 mod signed_pushes_survive;
 mod sockets;
 mod start_and_stop;
+mod stopped_channels;
 mod timpush;
 mod too_large;
 mod two_apps;
