@@ -13,7 +13,7 @@ use fanfare::domain::{App, AppName};
 use fanfare::store::AppStore;
 use reqwest::{Client, Method};
 use serde_json::{Map, Value, json};
-use support::{ADMIN, SDK_APP_ID, Socket, Stack, form};
+use support::{ADMIN, SDK_APP_ID, Socket, Stack, form, signature};
 
 use crate::{a_stack, text};
 
@@ -51,6 +51,15 @@ async fn whatever_is_done_to_one_app_the_other_stays_as_it_was() {
     let uid = message_of_kept["messageUID"].as_str().unwrap();
     let recall = form(&[("fromUserId", "boss"), ("messageUID", uid), ("isAdmin", "1")]);
     assert_eq!(first.signed("/message/broadcast/recall.json", &recall).await["code"], 1002);
+    // Nor is it told of any other's push, not even that it is there: neither by its own proofs nor by signature.
+    for id in [of_kept["TaskId"].as_str().unwrap(), uid] {
+        assert_eq!(kept.account(id).await["state"], "done");
+        for stranger in [first.account(id).await, first.signed_account(id).await] {
+            assert_eq!(stranger, first.account("0000000000000000000000").await);
+            assert_eq!(stranger["error"]["code"], "not_found", "{stranger}");
+        }
+        assert_eq!(kept.signed_account(id).await, kept.account(id).await);
+    }
     for (of_first, of_second) in done_to_first.iter().zip(&done_to_second) {
         assert_eq!(of_first, of_second, "what is in other apps shows");
     }
@@ -193,6 +202,7 @@ impl Backend<'_> {
             let task_id = answer["TaskId"].as_str().unwrap();
             assert!(task_id.starts_with(&format!("{}_", self.sdk_app_id)), "{answer}");
             seen.push(json!(format!("{:?}", self.stack.account(task_id).await)));
+            seen.push(self.account(task_id).await);
         }
         while let Some(frame) = alice.hear_within(A_MOMENT).await {
             seen.push(json!({"heard": frame}));
@@ -277,6 +287,25 @@ impl Backend<'_> {
         let request = self.http.request(method, url).bearer_auth(user_sig);
         let request = body.iter().fold(request, |request, body| request.json(body));
         request.send().await.unwrap().json().await.unwrap_or_default()
+    }
+
+    /// What came of a push, as the app's administrator is told.
+    async fn account(&self, id: &str) -> Value {
+        let request = self.http.get(format!("{}/v1/pushes/{id}", self.stack.base())).bearer_auth(self.user_sig(ADMIN));
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// What came of a push, as whoever has the app's secret is told.
+    async fn signed_account(&self, id: &str) -> Value {
+        let timestamp = self.stack.now().to_string();
+        let request = self
+            .http
+            .get(format!("{}/v1/pushes/{id}", self.stack.base()))
+            .header("App-Key", &self.app_key)
+            .header("Nonce", "1")
+            .header("Timestamp", &timestamp)
+            .header("Signature", signature(&self.app_secret, "1", &timestamp));
+        request.send().await.unwrap().json().await.unwrap()
     }
 
     async fn socket(&self, user: &str, device: &str) -> Socket {
@@ -421,6 +450,8 @@ fn masked(mut value: Value) -> Value {
                 let own = [
                     "TaskId",
                     "task_id",
+                    "push_id",
+                    "accepted_at",
                     "id",
                     "sent_at",
                     "expires_at",

@@ -1,11 +1,10 @@
 //! The calls about the caller's own devices: a client app proves its user, and says how to reach it.
 
 use fanfare::domain::{DeviceId, User};
-use fanfare::gate::{Denied, Proven};
+use fanfare::gate::{Proven, bearer};
 use fanfare::runtime::http::Request;
 use fanfare::store::Barred;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::Audience;
@@ -62,41 +61,13 @@ impl Audience {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Trouble> {
-    let (_, credential) = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .ok_or_else(|| Denied::nothing("the header must be `Authorization: Bearer <UserSig or token>`"))?;
-    Ok(credential.trim())
-}
-
 fn device_id(text: &str) -> Result<DeviceId, Trouble> {
     DeviceId::try_from(text).map_err(|invalid| Trouble::invalid("invalid_device_id", invalid.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
-
-    fn bearer_of(header: Option<&'static str>) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        if let Some(header) = header {
-            headers.insert(AUTHORIZATION, HeaderValue::from_static(header));
-        }
-        bearer(&headers).ok().map(str::to_owned)
-    }
-
-    #[test]
-    fn the_proof_is_borne_in_the_header() {
-        assert_eq!(bearer_of(Some("Bearer abc")).as_deref(), Some("abc"));
-        assert_eq!(bearer_of(Some("bearer  abc")).as_deref(), Some("abc"));
-        for header in [None, Some("abc"), Some("Basic abc"), Some("Bearer"), Some("")] {
-            assert_eq!(bearer_of(header), None, "{header:?}");
-        }
-    }
 
     #[test]
     fn a_device_id_must_have_its_shape() {

@@ -25,6 +25,7 @@ use fanfare::store::{
 
 use route::Route;
 use serde_json::json;
+pub use trouble::{Trouble, json_response};
 
 /// Answers calls.
 #[derive(Clone)]
@@ -88,10 +89,10 @@ impl Audience {
 }
 
 /// The answer to a call that was not done.
-fn troubled(trouble: http::Trouble, path: &str) -> Response<String> {
+pub fn troubled(trouble: http::Trouble, path: &str) -> Response<String> {
     if path.starts_with("/v1/") {
         let told = json!({"error": {"code": "internal", "message": "internal error: try again"}});
-        return trouble::json_response(StatusCode::SERVICE_UNAVAILABLE, &told);
+        return json_response(StatusCode::SERVICE_UNAVAILABLE, &told);
     }
     match trouble {
         http::Trouble::TooSlow => dialect::too_slow(path),

@@ -1,4 +1,4 @@
-//! What client apps are told when a device call fails, and what the log is told.
+//! What is told when a call fails that is our own, of neither contract, and what the log is told.
 
 use fanfare::gate::{Denial, Denied, Refused};
 use fanfare::runtime::telemetry::chain;
@@ -8,9 +8,9 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use tracing::error;
 
-/// Why a device call was not done.
+/// Why a call was not done.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// What is brought does not prove who calls, or is not even looked at, or whom it proves may not.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -28,6 +28,9 @@ pub(crate) enum Trouble {
     /// There is no such path.
     #[error("there is no such path")]
     NoSuchPath,
+    /// There is no such push, or it is none of the app's.
+    #[error("there is no such push")]
+    NoSuchPush,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -42,12 +45,12 @@ impl Trouble {
         match self {
             Self::Denied(denied) => match denied.kind {
                 Denial::Unproven => StatusCode::UNAUTHORIZED,
-                Denial::Barred => StatusCode::FORBIDDEN,
-                Denial::LockedOut => StatusCode::TOO_MANY_REQUESTS,
+                Denial::Barred | Denial::NotAllowed => StatusCode::FORBIDDEN,
+                Denial::LockedOut | Denial::TooOften => StatusCode::TOO_MANY_REQUESTS,
             },
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::NoSuchPath | Self::NoSuchPush => StatusCode::NOT_FOUND,
             Self::Store(StoreError::Corrupt { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
             // Trying again later may pass.
             Self::Store(StoreError::Contended(_) | StoreError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
@@ -59,12 +62,13 @@ impl Trouble {
             Self::Denied(denied) => (denied.code.to_string(), denied.info.clone()),
             Self::Invalid { code, message } => ((*code).to_owned(), message.clone()),
             Self::WrongMethod => ("method_not_allowed".to_owned(), self.to_string()),
-            Self::NoSuchPath => ("not_found".to_owned(), self.to_string()),
+            Self::NoSuchPath | Self::NoSuchPush => ("not_found".to_owned(), self.to_string()),
             Self::Store(_) => ("internal".to_owned(), "internal error: try again".to_owned()),
         }
     }
 
-    pub(crate) fn into_http(self) -> Response<String> {
+    /// The answer.
+    pub fn into_http(self) -> Response<String> {
         if let Self::Store(failure) = &self {
             log(failure);
         }
@@ -87,7 +91,7 @@ impl From<Refused<Denied>> for Trouble {
 }
 
 /// An answer of JSON.
-pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<String> {
+pub fn json_response(status: StatusCode, body: &Value) -> Response<String> {
     let mut response = Response::new(body.to_string());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -114,6 +118,9 @@ mod tests {
             (Trouble::invalid("invalid_token", "no"), 400, "invalid_token"),
             (Trouble::WrongMethod, 405, "method_not_allowed"),
             (Trouble::NoSuchPath, 404, "not_found"),
+            (Trouble::NoSuchPush, 404, "not_found"),
+            (denied(Denial::NotAllowed, 60_010), 403, "60010"),
+            (denied(Denial::TooOften, 60_007), 429, "60007"),
             (Trouble::Store(StoreError::Contended(3)), 503, "internal"),
         ] {
             let response = trouble.into_http();

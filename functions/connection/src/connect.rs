@@ -97,7 +97,7 @@ impl ConnectionFunction {
 fn status(denial: Denial) -> i64 {
     match denial {
         Denial::Unproven => 401,
-        Denial::Barred => 403,
-        Denial::LockedOut => 429,
+        Denial::Barred | Denial::NotAllowed => 403,
+        Denial::LockedOut | Denial::TooOften => 429,
     }
 }

@@ -1,4 +1,4 @@
-//! The `push-intake` function: accepts pushes.
+//! The `push-intake` function: accepts pushes, and tells what came of them.
 //!
 //! Authenticates, validates, spends quota and records the push in one transaction, and only then answers 200. The
 //! queue message that starts the fan-out comes after it; should it never come, `campaign` finds the push due.
@@ -7,6 +7,7 @@
 //! its SDKs call when their host ends in one: what they ask about users, the other function's code answers here.
 
 mod accept;
+mod account;
 mod rongcloud;
 mod tencent;
 
@@ -15,15 +16,18 @@ use fanfare::dialect::{self, rongcloud as rong, tencent as tx};
 use fanfare::gate::{Gate, Refused};
 use fanfare::queue::{self, Queues, Urls};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
-use fanfare::runtime::http::{self, Request, Trouble};
+use fanfare::runtime::http::{self, Request};
 use fanfare::runtime::telemetry::{self, chain};
 use fanfare::runtime::{Clock, aws};
-use fanfare::store::{self, AppStore, IntakeStore, PushStore, UserStore};
+use fanfare::store::{
+    self, AccountStore, AppStore, IntakeStore, LedgerStore, PushStore, RestStore, SnapshotStore, UserStore,
+};
 use fanfare_audience::Audience;
 use tracing::error;
 
 #[derive(Clone)]
 struct PushIntake {
+    accounts: AccountStore,
     audience: Audience,
     clock: Clock,
     gate: Gate,
@@ -41,7 +45,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         let intake = intake.clone();
         async move { intake.handle(&request).await }
     };
-    http::run(handler, troubled).await
+    http::run(handler, fanfare_audience::troubled).await
 }
 
 impl PushIntake {
@@ -52,7 +56,10 @@ impl PushIntake {
         let client = store::Client::new(&config);
         let clock = Clock::from_lookup(lookup);
         let apps = AppStore::new(client.clone(), tables.apps);
+        let ledger = LedgerStore::new(client.clone(), &tables.pushes);
+        let snapshots = SnapshotStore::new(client.clone(), &tables.pushes);
         Ok(Self {
+            accounts: AccountStore::new(ledger, snapshots, RestStore::new(client.clone(), &tables.pushes)),
             audience: Audience::new(lookup).await?,
             gate: Gate::new(apps, client.clone(), &tables.audience, clock.clone()),
             clock,
@@ -67,6 +74,7 @@ impl PushIntake {
         match Route::of(&request.method, &request.path) {
             Route::Tencent(command) => Box::pin(self.tencent(command, request)).await.into_http(),
             Route::Rongcloud(command) => Box::pin(self.rongcloud(command, request)).await.into_http(),
+            Route::Account(id) => Box::pin(self.account(id, request)).await,
             Route::Users => Box::pin(self.audience.handle(request)).await,
             Route::Unknown => dialect::unknown(&request.method, &request.path),
         }
@@ -75,19 +83,24 @@ impl PushIntake {
 
 /// A call of this function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
+enum Route<'a> {
     /// One of Tencent's contract.
     Tencent(&'static tx::Command),
     /// One of RongCloud's contract.
     Rongcloud(&'static rong::Command),
+    /// Ours, about what came of a push, with its id as the path has it.
+    Account(&'a str),
     /// One of RongCloud's contract about users, which no route took.
     Users,
     /// None of ours.
     Unknown,
 }
 
-impl Route {
-    fn of(method: &Method, path: &str) -> Self {
+impl<'a> Route<'a> {
+    fn of(method: &Method, path: &'a str) -> Self {
+        if let Some(id) = path.strip_prefix("/v1/pushes/").filter(|id| !id.contains('/')) {
+            return Self::Account(id);
+        }
         if method != Method::POST {
             return Self::Unknown;
         }
@@ -99,14 +112,6 @@ impl Route {
             Some(command) => Self::Rongcloud(command),
             None => Self::Unknown,
         }
-    }
-}
-
-/// The answer to a call that was not done.
-fn troubled(trouble: Trouble, path: &str) -> Response<String> {
-    match trouble {
-        Trouble::TooSlow => dialect::too_slow(path),
-        Trouble::Panicked => dialect::failed(path),
     }
 }
 
@@ -124,6 +129,16 @@ fn told<E>(refused: Refused<E>, internal: impl FnOnce() -> E) -> E {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_push_is_asked_about_by_its_id() {
+        for method in [Method::GET, Method::POST] {
+            assert_eq!(Route::of(&method, "/v1/pushes/1_2_3_4"), Route::Account("1_2_3_4"));
+        }
+        for path in ["/v1/pushes", "/v1/pushes/a/b", "/v1/push/a", "/v4/v1/pushes/a"] {
+            assert_eq!(Route::of(&Method::GET, path), Route::Unknown, "{path}");
+        }
+    }
 
     #[test]
     fn each_call_that_pushes_has_its_path_and_no_other_is_taken() {

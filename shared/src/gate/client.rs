@@ -7,7 +7,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::dialect::rongcloud::token;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::dialect::rongcloud::{self, token};
 use crate::dialect::tencent::{self, Code, accounts, caller, usersig};
 use crate::domain::{App, AppName, Timestamp, UserId};
 
@@ -47,11 +50,15 @@ pub enum Denial {
     Barred,
     /// Too many proofs were wrong: the next is looked at a minute later.
     LockedOut,
+    /// Whoever is proven may not do this.
+    NotAllowed,
+    /// The app has called too often in this second.
+    TooOften,
 }
 
 /// What a user is proven with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proof {
+pub(super) enum Proof {
     UserSig,
     Token,
 }
@@ -100,6 +107,12 @@ impl From<tencent::Error> for Denied {
     }
 }
 
+impl From<rongcloud::Error> for Denied {
+    fn from(error: rongcloud::Error) -> Self {
+        Self { kind: Denial::Unproven, code: error.code.number(), info: error.info }
+    }
+}
+
 impl From<usersig::Failure> for Denied {
     fn from(failure: usersig::Failure) -> Self {
         tencent::Error::from(failure).into()
@@ -116,6 +129,16 @@ impl<E: Into<Denied>> From<E> for Refused<Denied> {
     fn from(error: E) -> Self {
         Self::Told(error.into())
     }
+}
+
+/// What a caller brings in the header `Authorization`.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
+    let (_, credential) = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .ok_or_else(|| Denied::nothing("the header must be `Authorization: Bearer <UserSig or token>`"))?;
+    Ok(credential.trim())
 }
 
 impl Gate {
@@ -156,7 +179,7 @@ impl Gate {
     }
 }
 
-fn told<E: Into<Denied>>(unproven: Unproven<E>, proof: Proof) -> Refused<Denied> {
+pub(super) fn told<E: Into<Denied>>(unproven: Unproven<E>, proof: Proof) -> Refused<Denied> {
     match unproven {
         Unproven::Proof(error) => Refused::Told(error.into()),
         Unproven::Void => Refused::Told(proof.void()),
@@ -167,6 +190,8 @@ fn told<E: Into<Denied>>(unproven: Unproven<E>, proof: Proof) -> Refused<Denied>
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use crate::domain::Rongcloud;
 
     use super::*;
@@ -183,6 +208,19 @@ mod tests {
             assert_eq!(Proof::of(&token), Proof::Token, "{token}");
         }
         assert_eq!(Proof::of(""), Proof::UserSig);
+    }
+
+    #[test]
+    fn the_proof_is_borne_in_the_header() {
+        let bearer_of = |header: Option<&'static str>| {
+            let value = header.map(|header| (AUTHORIZATION, HeaderValue::from_static(header)));
+            bearer(&value.into_iter().collect()).ok().map(str::to_owned)
+        };
+        assert_eq!(bearer_of(Some("Bearer abc")).as_deref(), Some("abc"));
+        assert_eq!(bearer_of(Some("bearer  abc")).as_deref(), Some("abc"));
+        for header in [None, Some("abc"), Some("Basic abc"), Some("Bearer"), Some("")] {
+            assert_eq!(bearer_of(header), None, "{header:?}");
+        }
     }
 
     #[test]

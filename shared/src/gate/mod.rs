@@ -3,12 +3,13 @@
 //! Each dialect has its own order of checks, in a file of its own; client apps come with what either gave them. What is refused has changed nothing but the counters.
 
 mod admit;
+mod backend;
 mod client;
 mod origin;
 mod rongcloud;
 mod tencent;
 
-pub use client::{Denial, Denied, Proven};
+pub use client::{Denial, Denied, Proven, bearer};
 pub use rongcloud::SignedCall;
 
 use crate::runtime::Clock;

@@ -60,10 +60,7 @@ impl Parameters {
 
     /// The caller, if it is an administrator of `app`. It must be [proven](Self::prove) who calls.
     pub fn administrator(&self, app: &App) -> Result<Caller, Error> {
-        let admins = app.tencent.as_ref().map_or(&[][..], |tencent| &tencent.admins);
-        if !admins.contains(&self.identifier) {
-            return Err(Error::new(Code::NotAdmin, "the identifier in the URL is not an administrator of the app"));
-        }
+        administrator(app, &self.identifier)?;
         Ok(Caller { identifier: self.identifier.clone() })
     }
 }
@@ -72,6 +69,15 @@ impl Parameters {
 /// [`peek`](usersig::peek) says which app to bring.
 pub fn user(app: &App, sdk_app_id: u64, user_sig: &str, now: Timestamp) -> Result<UserSig, Error> {
     verify(app, user_sig, sdk_app_id, None, now)
+}
+
+/// Whether someone is an administrator of the app.
+pub fn administrator(app: &App, identifier: &str) -> Result<(), Error> {
+    let admins = app.tencent.as_ref().map_or(&[][..], |tencent| &tencent.admins);
+    if admins.iter().any(|admin| admin == identifier) {
+        return Ok(());
+    }
+    Err(Error::new(Code::NotAdmin, "the identifier is not an administrator of the app"))
 }
 
 /// The answer when no app has the SDKAppID.
