@@ -50,19 +50,21 @@ impl Deliver {
         Ok((rest, wait))
     }
 
-    /// Takes the next turns for so many units, and waits for them; if others have taken all that are near, plans when the
-    /// batch should come again.
+    /// Takes the next turns for so many units, none before the `lead` is over, and waits for them; if others have taken all
+    /// that are near, plans when the batch should come again.
     pub(crate) async fn admit(
         &self,
         app: &App,
         channel: Channel,
         units: u32,
+        lead: Duration,
         deadline: Timestamp,
     ) -> Result<Admission, Failure> {
         let (scope, pace) = channel::pace(app, channel);
         let now = self.clock.now();
         let before = now.plus_millis(NEAR_MILLIS).min(deadline);
-        let taken = self.pace.take(scope, channel, units, pace, (now, before)).await.map_err(Failure::of)?;
+        let soonest = now.plus_millis(i64::try_from(lead.as_millis()).unwrap_or(NEAR_MILLIS));
+        let taken = self.pace.take(scope, channel, units, pace, (soonest, before)).await.map_err(Failure::of)?;
         let Some(slot) = taken else {
             let planned = self.pace.plan(scope, channel, units, pace, now).await.map_err(Failure::of)?;
             return Ok(Admission::Later(delay_until(planned.start, now)));

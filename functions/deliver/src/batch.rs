@@ -100,7 +100,7 @@ impl Deliver {
             return self.finish(deadline, key, targets, Done { tally, ..Done::default() }, metrics()).await.map(Some);
         }
         let units = channel::units(task.channel, task.kinds());
-        let turns = match self.admit(app, task.channel, units, deadline).await? {
+        let turns = match self.admit(app, task.channel, units, Duration::ZERO, deadline).await? {
             Admission::Now(turns) => turns,
             Admission::Later(delay) => {
                 self.put_back(task.clone(), delay).await?;

@@ -1,6 +1,8 @@
 //! A batch is sent in one or more rounds: whoever came too late for a turn gets another, and a socket that is gone a second
 //! look.
 
+use std::time::Duration;
+
 use fanfare::channel::{self, Target, Turns, ws};
 use fanfare::domain::{App, Channel, Outcome, Push, Timestamp};
 use fanfare::queue::{DeliverTask, Destination};
@@ -13,6 +15,13 @@ use crate::health::pause;
 
 /// What must be left of an invocation for one more round to be begun.
 const ROUND_MILLIS: i64 = 20_000;
+
+/// How far off the first turn is that is taken instead of a missed one; twice as far after each that is missed too. Where
+/// the store, or this machine, needs longer to answer than a turn may be late, the next one would be missed like the last,
+/// and all that comes of it is more work for both.
+const LEAD: Duration = Duration::from_millis(25);
+/// The furthest.
+const LONGEST_LEAD: Duration = Duration::from_millis(1_600);
 
 /// What came of a batch.
 pub(crate) struct Sent {
@@ -35,6 +44,7 @@ impl Deliver {
         let all = to_targets(task);
         let mut sent = Sent { outcomes: vec![Outcome::Unsent; all.len()], complaint: None };
         let (mut places, mut turns, mut is_first): (Vec<usize>, _, _) = ((0..all.len()).collect(), turns, true);
+        let mut lead = LEAD;
         loop {
             let targets: Vec<Target> = places.iter().map(|place| all[*place].clone()).collect();
             let round = self.senders.send(task.channel, app, push, &targets, turns).await;
@@ -48,12 +58,12 @@ impl Deliver {
             if is_first && task.channel == Channel::Ws {
                 tokio::time::sleep(ws::NEWBORN).await;
             }
-            match self.next_turns(app, task, &places, deadline).await {
+            match self.next_turns(app, task, &places, lead, deadline).await {
                 Some(Admission::Now(next)) => turns = next,
                 // They go by the queue.
                 Some(Admission::Later(_)) | None => return sent,
             }
-            is_first = false;
+            (is_first, lead) = (false, (lead * 2).min(LONGEST_LEAD));
         }
     }
 
@@ -63,6 +73,7 @@ impl Deliver {
         app: &App,
         task: &DeliverTask,
         places: &[usize],
+        lead: Duration,
         deadline: Timestamp,
     ) -> Option<Admission> {
         if deadline.millis_since(self.clock.now()) < ROUND_MILLIS {
@@ -70,7 +81,7 @@ impl Deliver {
         }
         let kinds: Vec<_> = task.kinds().collect();
         let units = channel::units(task.channel, places.iter().map(|place| kinds[*place]));
-        match self.admit(app, task.channel, units, deadline).await {
+        match self.admit(app, task.channel, units, lead, deadline).await {
             Ok(admission) => Some(admission),
             Err(error) => {
                 warn!(app.id = %app.id, channel = %task.channel, error = chain(&error), "No turns for the rest of a batch");
