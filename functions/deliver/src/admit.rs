@@ -13,6 +13,10 @@ use crate::Deliver;
 /// How far off a batch's turn may be for it to be waited for here: queues delay by whole seconds, so batches come up to a
 /// second early.
 const NEAR_MILLIS: i64 = 2_000;
+/// With the spread, a queue's longest delay.
+const LONGEST_PATIENCE_MILLIS: i64 = limits::QUEUE_DELAY_SECS * 1_000 * 4 / 5;
+/// What an invocation needs when the last request has left: the longest that a vendor is waited for, and the writing.
+const AFTER_SENDING_MILLIS: i64 = 13_000;
 /// How long a batch waits while another tries whether its channel is well again.
 const OTHERS_TRY: Duration = Duration::from_secs(10);
 
@@ -20,8 +24,8 @@ const OTHERS_TRY: Duration = Duration::from_secs(10);
 pub(crate) enum Admission {
     /// It may go, at these turns.
     Now(Turns),
-    /// It comes again after a delay.
-    Later(Duration),
+    /// Others have taken all turns until then.
+    Later(Timestamp),
 }
 
 impl Deliver {
@@ -40,7 +44,7 @@ impl Deliver {
         let (scope, now) = (channel::pace(app, channel).0, self.clock.now());
         let rest = self.rests.get(scope, channel).await.map_err(Failure::of)?;
         let wait = match rest.left(now) {
-            Some(left) => Some(left),
+            Some(left) => Some(left.max(patience(&rest, now))),
             None if rest.failures == 0 || !may_try => None,
             None => {
                 let is_ours = self.rests.probe(scope, channel, &rest, now).await.map_err(Failure::of)?;
@@ -50,8 +54,8 @@ impl Deliver {
         Ok((rest, wait))
     }
 
-    /// Takes the next turns for so many units, none before the `lead` is over, and waits for them; if others have taken all
-    /// that are near, plans when the batch should come again.
+    /// Takes the next turns for so many units, none before the `lead` is over, and waits for them, if others have not taken
+    /// all that are near.
     pub(crate) async fn admit(
         &self,
         app: &App,
@@ -62,18 +66,43 @@ impl Deliver {
     ) -> Result<Admission, Failure> {
         let (scope, pace) = channel::pace(app, channel);
         let now = self.clock.now();
-        let before = now.plus_millis(NEAR_MILLIS).min(deadline);
-        let soonest = now.plus_millis(i64::try_from(lead.as_millis()).unwrap_or(NEAR_MILLIS));
+        let before = now.plus_millis(NEAR_MILLIS);
+        let start_early = channel::traits(channel).lead;
+        let lead = i64::try_from(lead.max(start_early).as_millis()).unwrap_or(NEAR_MILLIS);
+        let soonest = now.plus_millis(lead);
         let taken = self.pace.take(scope, channel, units, pace, (soonest, before)).await.map_err(Failure::of)?;
-        let Some(slot) = taken else {
-            let planned = self.pace.plan(scope, channel, units, pace, now).await.map_err(Failure::of)?;
-            return Ok(Admission::Later(delay_until(planned.start, now)));
+        let slot = match taken {
+            Ok(slot) => slot,
+            Err(next) => return Ok(Admission::Later(next)),
         };
         let early = slot.start.millis_since(self.clock.now());
         if let Ok(early) = u64::try_from(early) {
-            tokio::time::sleep(Duration::from_millis(early)).await;
+            tokio::time::sleep(Duration::from_millis(early).saturating_sub(start_early)).await;
         }
-        Ok(Admission::Now(self.turns(app, channel, slot, units)))
+        let end = Instant::now() + Duration::from_millis(self.left_to_send(deadline));
+        Ok(Admission::Now(self.turns(app, channel, slot, units).until(end)))
+    }
+
+    /// For how long a batch should wait for which there are no turns until `next`. Those who wait for the same are told
+    /// apart by a plan, unless a queue cannot delay them as long: then they are when they come again.
+    pub(crate) async fn plan(
+        &self,
+        app: &App,
+        channel: Channel,
+        units: u32,
+        next: Timestamp,
+    ) -> Result<Duration, Failure> {
+        let ((scope, pace), now) = (channel::pace(app, channel), self.clock.now());
+        if next.millis_since(now) > limits::QUEUE_DELAY_SECS * 1_000 {
+            return Ok(delay_until(next, now));
+        }
+        let planned = self.pace.plan(scope, channel, units, pace, now).await.map_err(Failure::of)?;
+        Ok(delay_until(planned.start, now))
+    }
+
+    /// Milliseconds in which requests may leave: the last one's answer, and writing how it ended, take theirs.
+    fn left_to_send(&self, deadline: Timestamp) -> u64 {
+        u64::try_from(deadline.millis_since(self.clock.now()) - AFTER_SENDING_MILLIS).unwrap_or(0)
     }
 
     fn turns(&self, app: &App, channel: Channel, slot: Slot, units: u32) -> Turns {
@@ -87,6 +116,14 @@ impl Deliver {
         let most = channel::largest_request(app, channel);
         Turns::new(start, length, units, channel::traits(channel).rate_unit, most)
     }
+}
+
+/// How long a batch waits at least for a channel that has been stopped for long: longer the longer it is, so that those of
+/// one that stays wrong come some dozens of times and not hundreds; not all at the same moment.
+fn patience(rest: &Rest, now: Timestamp) -> Duration {
+    let age =
+        rest.since.map_or(0, |since| now.millis_since(since)).clamp(0, LONGEST_PATIENCE_MILLIS * 4).unsigned_abs();
+    Duration::from_millis(age / 4 + fastrand::u64(0..=age / 16))
 }
 
 /// Whole seconds in a queue from which a message comes in time; at least one.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fanfare::channel;
-use fanfare::domain::{App, Push, Tally, Timestamp, WebhookEvent, limits};
+use fanfare::domain::{App, Outcome, Push, Tally, Timestamp, WebhookEvent, limits};
 use fanfare::queue::{DeliverTask, Failure, FanOutTask};
 use fanfare::runtime::metrics::{BatchMetrics, MetricName};
 use fanfare::runtime::telemetry::chain;
@@ -12,13 +12,13 @@ use tracing::{info, warn};
 
 use crate::Deliver;
 use crate::admit::Admission;
-use crate::health::{Health, Trouble, health};
+use crate::health::{Beside, Health, Trouble, health};
 use crate::news::sent;
 use crate::rounds::Sent;
 use crate::settle::settle;
 
 /// What must be left of an invocation for a batch to be begun: its own time at the channel's pace, which is five seconds
-/// at most, that of requests to a vendor that does not answer, and that of telling what came of it. An invocation that is cut off in the middle of a
+/// if its rate is what it was when it was cut, that of requests to a vendor that does not answer, and that of telling what came of it. An invocation that is cut off in the middle of a
 /// batch has sent what no one will know of.
 const MARGIN_MILLIS: i64 = 24_000;
 
@@ -55,6 +55,9 @@ impl Deliver {
         };
         // When it could go at the earliest.
         let soonest = wait.map_or(now, |wait| now.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+        // A quota may be of one kind of message only: what does not live until tomorrow is sent all the same, and told so.
+        let wait = wait.filter(|_| !rest.is_dated || push.is_alive_on(task.channel, soonest));
+        let soonest = if wait.is_some() { soonest } else { now };
         let is_over = !push.is_alive_on(task.channel, soonest);
         if let Some(wait) = wait.filter(|_| !is_over) {
             return self.put_back(task, wait).await;
@@ -102,7 +105,8 @@ impl Deliver {
         let units = channel::units(task.channel, task.kinds());
         let turns = match self.admit(app, task.channel, units, Duration::ZERO, deadline).await? {
             Admission::Now(turns) => turns,
-            Admission::Later(delay) => {
+            Admission::Later(next) => {
+                let delay = self.plan(app, task.channel, units, next).await?;
                 self.put_back(task.clone(), delay).await?;
                 self.ledger.release(key, deadline).await.map_err(Failure::of)?;
                 return Ok(None);
@@ -119,11 +123,12 @@ impl Deliver {
             return self.finish(deadline, key, targets, Done { tally, ..Done::default() }, metrics()).await.map(Some);
         }
         let sent_at = self.clock.now();
-        let Sent { outcomes, complaint } = self.send_at(push, app, task, turns, deadline).await;
+        let Sent { outcomes, complaint, is_renewed } = self.send_at(push, app, task, turns, deadline).await;
         let now = self.clock.now();
         self.breaker.record(&app.id, task.channel, &outcomes);
-        let doubted = rest.failures > 0 || self.breaker.is_open(&app.id, task.channel);
-        let health = health(task.channel, &outcomes, doubted);
+        let is_doubted = rest.failures > 0 || self.breaker.is_open(&app.id, task.channel);
+        let doubted = is_doubted && is_of_several(task, &outcomes);
+        let health = health(task.channel, &outcomes, Beside { doubted, is_renewed });
         // Why nothing came of it, if it has no time to be sent again.
         let mut in_vain_for_good = None;
         if let Health::Unwell { trouble, in_vain } = health
@@ -132,6 +137,8 @@ impl Deliver {
         {
             match self.stop(app, task.channel, trouble, rest, complaint.as_deref()).await {
                 Ok(wait) if in_vain && push.is_alive_on(task.channel, now.plus_secs(wait.as_secs().cast_signed())) => {
+                    let doubted = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::InvalidToken { .. }));
+                    self.metrics.emit(&metrics().count(MetricName::Doubted, doubted.count()), now);
                     let held = DeliverTask { held: true, ..task.clone() };
                     self.put_back(held, wait + OTHERS_FIRST).await?;
                     self.ledger.release(key, deadline).await.map_err(Failure::of)?;
@@ -148,7 +155,7 @@ impl Deliver {
         if health == (Health::Well { known: true }) {
             self.go_on(app, task.channel, rest).await;
         }
-        let settled = match in_vain_for_good {
+        let settled = match in_vain_for_good.clone() {
             Some(why) => {
                 let tally = Tally { expired: targets, ..Tally::default() };
                 Done { tally, complaint: Some(why), ..Done::default() }
@@ -159,17 +166,23 @@ impl Deliver {
         // is sent again as it would have been anyway, and what came of it is told then. If the queue does not take the
         // news they are lost, because a push that came twice would be worse.
         if app.wants(WebhookEvent::Push) && push.revokes.is_none() {
-            self.webhooks.tell(&app.id, sent(task, &outcomes, &settled, self.clock.now())).await;
+            // What was in vain is no verdict on a device.
+            let in_vain = in_vain_for_good.is_some().then(|| vec![Outcome::Config; outcomes.len()]);
+            let told = in_vain.as_ref().unwrap_or(&outcomes);
+            self.webhooks.tell(&app.id, sent(task, told, &settled, self.clock.now())).await;
         }
-        // What was sent was sent: nothing may come between it and the ledger that could make it be sent again.
-        self.slow_down(app, task.channel, &outcomes).await;
-        let metrics = self.clean_up(app, task, &outcomes, sent_at).await;
         info!(
             push.id = %push.id, app.id = %push.app, channel = %task.channel, attempt = task.attempt,
             delivered = settled.tally.delivered, retrying = settled.retry.len(), devices = targets,
             "Sent a batch of push `{}`", push.id
         );
-        self.finish(deadline, key, targets, settled, metrics).await.map(Some)
+        // What was sent was sent: nothing may come between it and the ledger that could make it be sent again, or take the
+        // time that is left for writing it. If this process dies after, the next push finds dead what is dead.
+        let settled = self.finish(deadline, key, targets, settled, metrics()).await?;
+        self.slow_down(app, task.channel, &outcomes).await;
+        let metrics = self.clean_up(app, task, &outcomes, sent_at).await;
+        self.metrics.emit(&metrics, self.clock.now());
+        Ok(Some(settled))
     }
 
     /// Puts a batch, or what is left of it, into its queue. A lease is to be given up after.
@@ -248,6 +261,13 @@ impl Deliver {
 /// How long it is until a moment, if it is to come.
 fn wait_until(time: Timestamp, now: Timestamp) -> Option<Duration> {
     u64::try_from(time.millis_since(now)).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
+}
+
+/// Whether devices of more than one user are called invalid.
+fn is_of_several(task: &DeliverTask, outcomes: &[Outcome]) -> bool {
+    let invalid = task.to.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::InvalidToken { .. }));
+    let mut users = invalid.map(|(to, _)| to.0);
+    users.next().is_some_and(|first| users.any(|user| user != first))
 }
 
 fn batch_key(task: &DeliverTask) -> BatchKey {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use fanfare::channel::traits;
 use fanfare::domain::{App, Channel, ConnectionId, Outcome, Push, Tally, Timestamp, limits};
 use fanfare::queue::{self, DeliverTask, Destination};
 use fanfare::runtime::metrics::{BatchMetrics, MetricName};
@@ -20,23 +21,25 @@ const AT_ONCE: usize = 8;
 
 /// How a batch ended, from the outcome of each of its devices.
 pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now: Timestamp) -> Done {
-    let waits = |outcome: &Outcome| matches!(outcome, Outcome::Unsent | Outcome::DeviceQuotaUntilTomorrow);
-    let is_try = outcomes.iter().any(|outcome| outcome.is_retryable() && !waits(outcome));
-    let not_before = next_try(task.tries, outcomes, now);
+    let is_tried = |outcome: &Outcome| outcome.is_retryable() && !waits(task.channel, outcome);
+    let is_try = outcomes.iter().any(is_tried);
     let has_room = task.attempt < u8::MAX;
     let last = task.tries + 1 >= limits::ATTEMPTS;
-    let in_time = push.is_alive_on(task.channel, not_before.unwrap_or(now));
-    let mut done = Done { not_before, is_try, ..Done::default() };
+    let mut done = Done { is_try, ..Done::default() };
     let Tally { delivered, failed, invalid, suppressed, expired } = &mut done.tally;
     for (place, outcome) in outcomes.iter().enumerate() {
+        // Each by its own time: what one has to wait is not the end of another.
+        let next = next_try(task, outcome, now);
+        let in_time = push.is_alive_on(task.channel, next.unwrap_or(now));
         match outcome {
             Outcome::Delivered => *delivered += 1,
             Outcome::InvalidToken { .. } => *invalid += 1,
             Outcome::Suspended => *suppressed += 1,
             Outcome::Permanent => *failed += 1,
             // What waits was not tried, and so not tried too often.
-            retryable if retryable.is_retryable() && has_room && in_time && (waits(retryable) || !last) => {
+            retryable if has_room && in_time && (!last || !is_tried(retryable)) => {
                 done.retry.push(place as u16);
+                done.not_before = done.not_before.max(next);
             }
             _ if !in_time => *expired += 1,
             _ => *failed += 1,
@@ -46,27 +49,30 @@ pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now:
         done.readdress = gone_users(task, outcomes);
         done.reached = reached_users(task, outcomes, &done.retry);
     }
-    if done.retry.is_empty() {
-        done.not_before = None;
-    }
     done
 }
 
-/// When those go again who are to: the later the more often they were tried, and not sooner than any vendor asked for. Those
-/// who only missed their turns at once, and those whose day is full tomorrow, if there are no others.
-fn next_try(tries: u8, outcomes: &[Outcome], now: Timestamp) -> Option<Timestamp> {
-    let waits = outcomes.iter().filter_map(|outcome| match outcome {
-        Outcome::Throttled(wait) | Outcome::Transient(wait) => Some(wait.unwrap_or_default().min(LONGEST_WAIT)),
-        Outcome::Auth | Outcome::QuotaUntilTomorrow | Outcome::Config | Outcome::NotEntitled => Some(Duration::ZERO),
-        _ => None,
-    });
-    match waits.max() {
-        Some(asked) => {
-            let wait = asked.max(queue::retry_delay(tries));
-            Some(now.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
-        }
-        None => outcomes.contains(&Outcome::DeviceQuotaUntilTomorrow).then(|| tomorrow(now)),
+/// Whether it is no try: a device that was not sent to, has had its share, or met a channel that was too fast for its vendor.
+fn waits(channel: Channel, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Unsent | Outcome::DeviceQuotaUntilTomorrow => true,
+        Outcome::Throttled(_) => traits(channel).throttles_the_app,
+        _ => false,
     }
+}
+
+/// When a device goes again: the later the more often it was tried, and not sooner than its vendor asked for; whose day is
+/// full tomorrow; who only missed its turn at once.
+fn next_try(task: &DeliverTask, outcome: &Outcome, now: Timestamp) -> Option<Timestamp> {
+    let (own, asked) = match outcome {
+        Outcome::Throttled(wait) if waits(task.channel, outcome) => (task.attempt, *wait),
+        Outcome::Throttled(wait) | Outcome::Transient(wait) => (task.tries, *wait),
+        Outcome::Auth | Outcome::QuotaUntilTomorrow | Outcome::Config | Outcome::NotEntitled => (task.tries, None),
+        Outcome::DeviceQuotaUntilTomorrow => return Some(tomorrow(now)),
+        _ => return None,
+    };
+    let wait = asked.unwrap_or_default().min(LONGEST_WAIT).max(queue::retry_delay(own));
+    Some(now.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
 }
 
 /// Users with a connection that was gone, and none in this attempt or one before that was not.
@@ -241,6 +247,24 @@ mod tests {
     }
 
     #[test]
+    fn what_one_device_has_to_wait_is_not_the_end_of_another() {
+        let outcomes =
+            [Outcome::Throttled(Some(Duration::from_secs(3_600))), Outcome::Unsent, Outcome::Transient(None)];
+        let done = settle(&task(Channel::Webpush, 0, &[0, 1, 2]), &push(600), &outcomes, NOW);
+        assert_eq!((done.tally.expired, done.retry.as_slice()), (1, &[1, 2][..]));
+        assert_eq!(done.not_before, Some(NOW.plus_secs(2)));
+    }
+
+    #[test]
+    fn a_vendor_for_whom_the_app_is_too_fast_has_not_tried_the_devices() {
+        let fast = [Outcome::Throttled(None), Outcome::Unsent];
+        let done = settle(&task(Channel::Huawei, limits::ATTEMPTS - 1, &[0, 1]), &push(86_400), &fast, NOW);
+        assert_eq!((done.is_try, done.retry.as_slice()), (false, &[0, 1][..]));
+        let done = settle(&task(Channel::Apns, limits::ATTEMPTS - 1, &[0, 1]), &push(86_400), &fast, NOW);
+        assert_eq!((done.is_try, done.retry.as_slice(), done.tally.failed), (true, &[1][..], 1));
+    }
+
+    #[test]
     fn a_device_that_has_had_enough_today_waits_for_tomorrow_if_the_push_lives_as_long() {
         let (outcomes, task) =
             ([Outcome::Delivered, Outcome::DeviceQuotaUntilTomorrow], task(Channel::Meizu, 0, &[0, 1]));
@@ -261,12 +285,14 @@ mod tests {
 
     #[test]
     fn retries_wait_longer_each_time_and_as_long_as_the_vendor_says() {
-        let wait = |tries, outcome| next_try(tries, &[outcome], NOW).unwrap().millis_since(NOW) / 1_000;
+        let wait = |tries, outcome| {
+            next_try(&task(Channel::Fcm, tries, &[0]), &outcome, NOW).unwrap().millis_since(NOW) / 1_000
+        };
         let waits: Vec<i64> = (0..6).map(|tries| wait(tries, Outcome::Config)).collect();
         assert_eq!(waits, [2, 8, 32, 128, 512, 900]);
         assert_eq!(wait(0, Outcome::Throttled(Some(Duration::from_secs(60)))), 60);
         assert_eq!(wait(0, Outcome::Transient(Some(Duration::from_secs(999_999)))), 3_600);
-        assert_eq!(next_try(0, &[Outcome::Delivered, Outcome::Permanent], NOW), None);
+        assert_eq!(next_try(&task(Channel::Fcm, 0, &[0]), &Outcome::Unsent, NOW), None);
     }
 
     #[test]

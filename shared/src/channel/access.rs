@@ -156,8 +156,8 @@ impl AccessTokens {
         flight.get(usable, || async move { this.shared(&name, failed.as_ref(), grant).await }.boxed()).await
     }
 
-    /// Sends to so many devices with an access token; once more, with another, if the vendor does not accept the first.
-    /// `send` answers `None` where it does not, else one outcome for each device.
+    /// Sends to so many devices with an access token; once more, with another, if the vendor does not accept the first and
+    /// the request has a second turn. `send` answers `None` where it does not, else one outcome for each device.
     pub(super) async fn send_to<F>(
         &self,
         name: &str,
@@ -175,6 +175,10 @@ impl AccessTokens {
                 Err(error) => return vec![error.outcome(); count],
             };
             match send(token.clone()).await {
+                // The next token is there, but a turn for it is not.
+                Some(outcomes) if failed.is_some() && outcomes.contains(&Outcome::Unsent) => {
+                    return vec![Outcome::Auth; count];
+                }
                 Some(outcomes) => return outcomes,
                 None if failed.is_none() => failed = Some(token),
                 None => return vec![Outcome::Auth; count],

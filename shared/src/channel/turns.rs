@@ -31,6 +31,8 @@ struct Span {
     length: Duration,
     units: u32,
     unit: RateUnit,
+    /// Nothing leaves later than this.
+    end: Option<Instant>,
 }
 
 /// The turn of a request was over before it could leave, or the vendor had asked for time. It was not sent.
@@ -42,7 +44,18 @@ impl Turns {
     /// Turns of a window that begins `start` and has room for so many `units`, for requests that name no more than `most`
     /// devices.
     pub fn new(start: Instant, length: Duration, units: u32, unit: RateUnit, most: usize) -> Self {
-        Self { window: Some(Span { start, length, units, unit }), most: most.max(1), is_over: Arc::default() }
+        Self {
+            window: Some(Span { start, length, units, unit, end: None }),
+            most: most.max(1),
+            is_over: Arc::default(),
+        }
+    }
+
+    /// The same, without those that come after a moment.
+    #[must_use]
+    pub fn until(self, end: Instant) -> Self {
+        let window = self.window.map(|window| Span { end: Some(end), ..window });
+        Self { window, ..self }
     }
 
     /// Turns at any time.
@@ -70,10 +83,11 @@ impl Turns {
 
     /// The turn of a request before which requests of so many units have theirs.
     pub(super) fn after(&self, before: u32) -> Turn {
-        let due = self.window.map(|Span { start, length, units, .. }| {
+        let due = self.window.map(|Span { start, length, units, end, .. }| {
             // What is not reserved has no turn.
             let place = length.as_nanos() * u128::from(before) / u128::from(units.max(1));
-            (before < units).then(|| start + Duration::from_nanos(u64::try_from(place).unwrap_or(u64::MAX)))
+            let due = start + Duration::from_nanos(u64::try_from(place).unwrap_or(u64::MAX));
+            (before < units && end.is_none_or(|end| due <= end)).then_some(due)
         });
         Turn { due, is_taken: AtomicBool::new(false), is_over: self.is_over.clone() }
     }
@@ -147,6 +161,13 @@ mod tests {
         assert_eq!(turn.take().await, Ok(()));
         assert_eq!(turn.take().await, Err(Missed));
         assert_eq!(turns.after(2).take().await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_turn_comes_after_the_end() {
+        let turns = turns(10, RateUnit::Requests).until(Instant::now() + SECOND + SECOND / 2);
+        assert_eq!(turns.after(5).take().await, Ok(()));
+        assert_eq!(turns.after(6).take().await, Err(Missed));
     }
 
     #[tokio::test(start_paused = true)]

@@ -102,7 +102,9 @@ impl AccountStore {
             _ => Progress::Sending,
         };
         for (channel, account) in &mut channels {
-            account.stopped = self.stopped(&push.app, *channel).await?;
+            let stopped = self.stopped(&push.app, *channel).await?;
+            // What was stopped once, and was not needed since, is no news.
+            account.stopped = stopped.filter(|stopped| account.pending > 0 || stopped.until > now);
         }
         Ok(PushAccount { channels, progress })
     }

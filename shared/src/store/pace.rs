@@ -77,10 +77,10 @@ impl PaceStore {
     ) -> Result<Slot, StoreError> {
         let slot = self.next(&keys::pace(scope, paced.into()), TAKEN, units, pace, (now, None)).await?;
         // Without a limit there always is one.
-        slot.ok_or(StoreError::Contended(0))
+        slot.map_err(|_| StoreError::Contended(0))
     }
 
-    /// The same, if it begins before a moment. `None` if it would not: then nothing is reserved.
+    /// The same, if it begins before a moment. If it would not, nothing is reserved, and the answer is when it would.
     pub async fn take(
         &self,
         scope: Option<&AppId>,
@@ -88,7 +88,7 @@ impl PaceStore {
         units: u32,
         pace: Pace,
         (now, before): (Timestamp, Timestamp),
-    ) -> Result<Option<Slot>, StoreError> {
+    ) -> Result<Result<Slot, Timestamp>, StoreError> {
         self.next(&keys::pace(scope, paced.into()), TAKEN, units, pace, (now, Some(before))).await
     }
 
@@ -102,7 +102,8 @@ impl PaceStore {
         now: Timestamp,
     ) -> Result<Slot, StoreError> {
         let slot = self.next(&keys::pace(scope, paced.into()), PLANNED, units, pace, (now, None)).await?;
-        slot.ok_or(StoreError::Contended(0))
+        // Without a limit there always is one.
+        slot.map_err(|_| StoreError::Contended(0))
     }
 
     /// Keeps everyone from a channel until a moment: the vendor said so.
@@ -146,15 +147,15 @@ impl PaceStore {
         units: u32,
         pace: Pace,
         (now, before): (Timestamp, Option<Timestamp>),
-    ) -> Result<Option<Slot>, StoreError> {
+    ) -> Result<Result<Slot, Timestamp>, StoreError> {
         let (now, before) = (micros(now), before.map_or(i64::MAX, micros));
         let cost = i64::try_from(pace.time_of(units).as_micros()).unwrap_or(i64::MAX);
         for round in 0..ROUNDS {
             // Most often others have reserved beyond now, or no one has for a while: one write either way,
             // and a second only when the guess was wrong.
             match self.append(key, line, cost, pace, (now, before)).await? {
-                Appended::Until(end) => return Ok(Some(slot(end - cost, end))),
-                Appended::TooFar => return Ok(None),
+                Appended::Until(end) => return Ok(Ok(slot(end - cost, end))),
+                Appended::TooFar(start) => return Ok(Err(slot(start, start).start)),
                 Appended::Not => {}
             }
             let reserved = match pace.ramp_secs {
@@ -162,8 +163,8 @@ impl PaceStore {
                 _ => self.climb(key, line, units, pace, (now, before)).await?,
             };
             match reserved {
-                Reserved::Slot(start, end) => return Ok(Some(slot(start, end))),
-                Reserved::TooFar => return Ok(None),
+                Reserved::Slot(start, end) => return Ok(Ok(slot(start, end))),
+                Reserved::TooFar(start) => return Ok(Err(slot(start, start).start)),
                 Reserved::Lost => backoff(round.min(3)).await,
             }
         }
@@ -209,7 +210,7 @@ impl PaceStore {
                     _ => None,
                 };
                 let arrival = old.as_ref().and_then(|item| number::<i64>(item, line.arrival));
-                Ok(if arrival.is_some_and(|arrival| arrival > before) { Appended::TooFar } else { Appended::Not })
+                Ok(arrival.filter(|arrival| *arrival > before).map_or(Appended::Not, Appended::TooFar))
             }
             Err(error) => Err(error.into()),
         }
@@ -243,10 +244,12 @@ impl PaceStore {
         let seen: Option<i64> = number(&item, line.arrival);
         let start = seen.unwrap_or(now).max(now);
         if start > before {
-            return Ok(Reserved::TooFar);
+            return Ok(Reserved::TooFar(start));
         }
-        let rested = seen.is_none_or(|seen| seen < now - ramp(pace));
-        let foot = number(&item, line.foot).filter(|_| !rested).unwrap_or(start);
+        let foot = match (seen, number(&item, line.foot)) {
+            (Some(seen), Some(foot)) => foot_after_idling(foot, seen, start, pace),
+            _ => start,
+        };
         let end = foot + climbed(start - foot, units, pace);
         let update = self
             .client
@@ -279,8 +282,8 @@ const PLANNED: Line = Line { arrival: "p", foot: "q" };
 enum Appended {
     /// Behind the others, up to this moment.
     Until(i64),
-    /// The others reach too far.
-    TooFar,
+    /// The others reach too far: up to this moment.
+    TooFar(i64),
     /// There are no others, or the pace is still growing.
     Not,
 }
@@ -288,7 +291,8 @@ enum Appended {
 enum Reserved {
     /// From when, up to when.
     Slot(i64, i64),
-    TooFar,
+    /// It would begin at this moment.
+    TooFar(i64),
     /// Somebody was faster.
     Lost,
 }
@@ -311,6 +315,13 @@ fn climbed(from: i64, units: u32, pace: Pace) -> i64 {
     let end = worth(from) + full;
     let end = if end < ramp / 2.0 { (2.0 * ramp * end).sqrt() } else { end + ramp / 2.0 };
     end.ceil() as i64
+}
+
+/// Where a ramp begins that began at `foot` and was climbed up to `seen`, when it is gone on with at `start`: idleness is no
+/// climbing, and takes back as much of it as it is long.
+fn foot_after_idling(foot: i64, seen: i64, start: i64, pace: Pace) -> i64 {
+    let idle = start - seen;
+    if idle > 0 { (foot.max(seen - ramp(pace)) + 2 * idle).min(start) } else { foot }
 }
 
 /// Rounded so that it never begins early.
@@ -336,6 +347,19 @@ mod tests {
         assert_eq!(secs(60, 10_000), 61.0);
         assert_eq!(secs(100, 20_000), 102.0);
         assert_eq!(secs(0, 310_000), 61.0);
+    }
+
+    #[test]
+    fn idleness_takes_back_what_was_climbed() {
+        let secs = 1_000_000;
+        let climbed = |foot: i64, seen: i64, start: i64| {
+            (start - foot_after_idling(foot * secs, seen * secs, start * secs, GOOGLE) / secs).min(60)
+        };
+        assert_eq!(climbed(0, 1_000, 1_000), 60, "all of it, without a pause");
+        assert_eq!(climbed(0, 1_000, 1_010), 50);
+        assert_eq!(climbed(0, 1_000, 1_060), 0);
+        assert_eq!(climbed(0, 1_000, 9_000), 0);
+        assert_eq!(climbed(990, 1_000, 1_004), 6, "and of a part of it");
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Rest {
     pub since: Option<Timestamp>,
     /// What went wrong, in a few words.
     pub why: Option<String>,
+    /// Whether its end was known from the start.
+    pub is_dated: bool,
 }
 
 impl Rest {
@@ -72,6 +74,7 @@ impl RestStore {
             failures: number(&item, "f").unwrap_or(0),
             since: number(&item, "b").map(Timestamp::from_millis),
             why: text(&item, "w").map(str::to_owned),
+            is_dated: number(&item, "d") == Some(1),
         })
     }
 
@@ -85,6 +88,7 @@ impl RestStore {
         (why, until): (&str, Option<Timestamp>),
         now: Timestamp,
     ) -> Result<Option<Duration>, StoreError> {
+        let is_dated = until.is_some();
         let until =
             until.unwrap_or_else(|| now.plus_millis(i64::try_from(seen.next().as_millis()).unwrap_or(i64::MAX)));
         let update = self
@@ -92,10 +96,13 @@ impl RestStore {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::rest(scope, paced.into()).item()))
-            .update_expression("SET t = :until, f = :failures, w = :why, b = if_not_exists(b, :now), expires_at = :end")
+            .update_expression(
+                "SET t = :until, f = :failures, w = :why, d = :dated, b = if_not_exists(b, :now), expires_at = :end",
+            )
             .expression_attribute_values(":until", n(until.millis()))
             .expression_attribute_values(":failures", n(seen.failures.saturating_add(1)))
             .expression_attribute_values(":why", s(why))
+            .expression_attribute_values(":dated", n(i32::from(is_dated)))
             .expression_attribute_values(":now", n(now.millis()))
             .expression_attribute_values(":end", n(until.secs() + KEPT_SECS));
         let update = match seen.failures {

@@ -113,6 +113,10 @@ impl<'a> Job<'a> {
             };
             match self.try_send(&targets, &token, &turn).await {
                 Verdict::Unauthenticated if refused.is_none() => refused = Some(token),
+                // The next token is there, but a turn for it is not.
+                Verdict::All(Outcome::Unsent) if refused.is_some() => {
+                    return Verdict::Unauthenticated.outcomes(&targets);
+                }
                 verdict => return verdict.outcomes(&targets),
             }
         }

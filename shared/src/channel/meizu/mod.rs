@@ -4,11 +4,10 @@ mod answer;
 mod credential;
 mod payload;
 
-use tracing::warn;
-
 use crate::domain::{MeizuCredentials, Outcome};
 
 use super::batch::{Batch, ByWording};
+use super::check::Unfit;
 use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
@@ -21,11 +20,6 @@ const MAX_TOKENS: usize = 100;
 const CONCURRENCY: usize = 16;
 /// To push ids, a notification.
 const PATH: &str = "/garcia/api/server/push/varnished/pushByPushId";
-
-/// The push has no notification.
-#[derive(Debug, thiserror::Error)]
-#[error("the push has no notification")]
-struct NoNotification;
 
 /// Sends to Meizu's phones.
 pub(super) struct Sender {
@@ -50,10 +44,7 @@ impl Sender {
                     )
                     .await
             }
-            Err(error) => {
-                warn!(channel = "meizu", app.id = %batch.push.app, push.id = %batch.push.id, "Nothing sent: {error}");
-                batch.all(&Outcome::Permanent)
-            }
+            Err(error) => batch.unsendable(&error, &Outcome::Permanent),
         }
     }
 }
@@ -68,11 +59,7 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(
-        shared: &'a Shared,
-        credentials: &'a MeizuCredentials,
-        batch: &'a Batch<'a>,
-    ) -> Result<Self, NoNotification> {
+    fn new(shared: &'a Shared, credentials: &'a MeizuCredentials, batch: &'a Batch<'a>) -> Result<Self, Unfit> {
         Ok(Self {
             shared,
             batch,

@@ -11,7 +11,7 @@ use crate::channel::data::{data, short_key};
 use crate::domain::notification::MeizuKind;
 use crate::domain::{Channel, Push, Wording};
 
-use super::NoNotification;
+use crate::channel::check::Unfit;
 
 /// Most characters of `title` (Meizu, "Push API").
 const TITLE_CHARS: usize = 32;
@@ -74,15 +74,11 @@ struct Advance<'a> {
 impl<'a> Payload<'a> {
     /// Title and text are cut to what Meizu takes. It knows no pictures and no badges, and no sounds of an app's own. How
     /// much data it takes is not documented, so nothing is too long here.
-    pub(super) fn new(
-        push: &'a Push,
-        wording: Wording,
-        default_title: Option<&'a str>,
-    ) -> Result<Self, NoNotification> {
-        let notification = push.notification.as_ref().ok_or(NoNotification)?;
-        let shown = notification.shown(Channel::Meizu, wording).ok_or(NoNotification)?;
+    pub(super) fn new(push: &'a Push, wording: Wording, default_title: Option<&'a str>) -> Result<Self, Unfit> {
+        let notification = push.notification.as_ref().ok_or(Unfit::NoNotification)?;
+        let shown = notification.shown(Channel::Meizu, wording).ok_or(Unfit::NoNotification)?;
         let Brief { title, text: content } =
-            Brief::of(shown, default_title, TITLE_CHARS, TEXT_CHARS).ok_or(NoNotification)?;
+            Brief::of(shown, default_title, TITLE_CHARS, TEXT_CHARS).ok_or(Unfit::NoNotification)?;
         let settings = &notification.android;
         let data = data(push, notification, &settings.extras);
         Ok(Self {

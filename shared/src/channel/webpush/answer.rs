@@ -16,7 +16,7 @@ pub(super) fn outcome(status: StatusCode, retry_after: Option<Duration>) -> Outc
         404 | 410 => Outcome::InvalidToken { since: None, doubtful: false },
         401 => Outcome::Auth,
         // Another key than the one that the browser subscribed with, or a subject that the service does not like.
-        403 => Outcome::Config,
+        403 => Outcome::NotEntitled,
         429 => Outcome::Throttled(retry_after),
         408 => Outcome::Transient(retry_after),
         // Something in the request; 413, that it is too long.
@@ -45,7 +45,7 @@ mod tests {
             (413, Outcome::Permanent),
             (418, Outcome::Permanent),
             (401, Outcome::Auth),
-            (403, Outcome::Config),
+            (403, Outcome::NotEntitled),
             (429, Outcome::Throttled(some)),
             (408, Outcome::Transient(some)),
             (500, Outcome::Transient(some)),
