@@ -20,6 +20,7 @@ mod ids_and_secrets;
 mod notifications;
 mod order_of_checks;
 mod precedence;
+mod push_accounts;
 mod quiet_hours;
 mod quota;
 mod requests_as_they_come;
