@@ -34,6 +34,7 @@ mod stopped_channels;
 mod timpush;
 mod too_large;
 mod two_apps;
+mod vendor_errors;
 mod vendors_that_fail;
 mod webhooks;
 mod who_is_let_in;
