@@ -23,7 +23,11 @@ async fn each_error_of_the_gateway_has_its_outcome() {
         stack.local(Method::PUT, "faults", Some(json!({"fail": [fail]}))).await;
         let push = json!({"MsgRandom": number, "MsgLifeTime": 600, "MsgBody": text("hi")});
         let task = stack.ok("all_member_push/im_push", push).await["TaskId"].as_str().unwrap().to_owned();
-        stack.idle().await;
+        let has_ended = async || {
+            let accounts = stack.account(&task).await;
+            accounts.get(&Channel::Ws).is_some_and(|account| account.targeted > 0 && account.pending == 0)
+        };
+        stack.until("the push has ended", has_ended).await;
 
         let account = stack.account(&task).await[&Channel::Ws].clone();
         let expected = match row.meaning {
