@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fanfare::dialect::tencent::task_id::push_id_of;
-use fanfare::domain::{App, AppName, Channel, PushId};
+use fanfare::domain::{App, AppName, Channel, PushId, Timestamp};
 use fanfare::runtime::metrics::MetricName;
 use fanfare::store::{Account, AccountStore, AppStore, LedgerStore, PushStore, RestStore, SnapshotStore};
 use futures::{StreamExt, stream};
@@ -87,7 +87,14 @@ impl Theatre {
 
     async fn account(&self, push: PushId, channel: Channel) -> Account {
         let push = self.pushes.get(push).await.unwrap().unwrap();
-        self.accounts.of(&push).await.unwrap().remove(&channel).unwrap_or_else(|| panic!("{push:?} has no account"))
+        let now = Timestamp::from_secs(self.stack.now());
+        self.accounts
+            .of(&push, now)
+            .await
+            .unwrap()
+            .channels
+            .remove(&channel)
+            .unwrap_or_else(|| panic!("{push:?} has no account"))
     }
 }
 
