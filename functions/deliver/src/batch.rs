@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::Deliver;
 use crate::admit::Admission;
-use crate::health::{Beside, Health, Trouble, health};
+use crate::health::{Health, Trouble, health};
 use crate::news::sent;
 use crate::rounds::Sent;
 use crate::settle::settle;
@@ -123,12 +123,12 @@ impl Deliver {
             return self.finish(deadline, key, targets, Done { tally, ..Done::default() }, metrics()).await.map(Some);
         }
         let sent_at = self.clock.now();
-        let Sent { outcomes, complaint, is_renewed } = self.send_at(push, app, task, turns, deadline).await;
+        let Sent { outcomes, complaint } = self.send_at(push, app, task, turns, deadline).await;
         let now = self.clock.now();
         self.breaker.record(&app.id, task.channel, &outcomes);
         let is_doubted = rest.failures > 0 || self.breaker.is_open(&app.id, task.channel);
         let doubted = is_doubted && is_of_several(task, &outcomes);
-        let health = health(task.channel, &outcomes, Beside { doubted, is_renewed });
+        let health = health(task.channel, &outcomes, doubted);
         // Why nothing came of it, if it has no time to be sent again.
         let mut in_vain_for_good = None;
         if let Health::Unwell { trouble, in_vain } = health

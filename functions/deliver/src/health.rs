@@ -67,23 +67,12 @@ pub(crate) enum Health {
     },
 }
 
-/// What is known beside a batch's outcomes.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Beside {
-    /// Whether verdicts of invalidity are believed of nobody, and those of the batch are of more than one user: one can have
-    /// registered what it likes.
-    pub(crate) doubted: bool,
-    /// Whether an access token that was refused had been made anew.
-    pub(crate) is_renewed: bool,
-}
-
-/// What a batch's outcomes say of its channel.
-pub(crate) fn health(channel: Channel, outcomes: &[Outcome], beside: Beside) -> Health {
+/// What a batch's outcomes say of its channel. `doubted` says whether verdicts of invalidity are believed of nobody.
+pub(crate) fn health(channel: Channel, outcomes: &[Outcome], doubted: bool) -> Health {
     if channel == Channel::Ws {
         return Health::Well { known: false };
     }
-    let Beside { doubted, is_renewed } = beside;
-    let refused = |outcome: &Outcome| *outcome == Outcome::Config || is_renewed && *outcome == Outcome::Auth;
+    let refused = |outcome: &Outcome| matches!(outcome, Outcome::Config | Outcome::Auth);
     let disbelieved = |outcome: &Outcome| doubted && matches!(outcome, Outcome::InvalidToken { .. });
     let spent = |outcome: &Outcome| *outcome == Outcome::QuotaUntilTomorrow;
     let known = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Delivered | Outcome::Suspended));
@@ -208,13 +197,9 @@ mod tests {
             (&[Outcome::QuotaUntilTomorrow, Outcome::Throttled(None)], false, unwell(Trouble::QuotaSpent, true)),
             (&[Outcome::Transient(None), Outcome::Permanent, Outcome::Unsent], true, Health::Well { known: false }),
         ] {
-            let beside = Beside { doubted, is_renewed: true };
-            assert_eq!(health(Channel::Fcm, outcomes, beside), expected, "{outcomes:?} {doubted}");
+            assert_eq!(health(Channel::Fcm, outcomes, doubted), expected, "{outcomes:?} {doubted}");
         }
-        let all = Beside { doubted: true, is_renewed: true };
-        assert_eq!(health(Channel::Ws, &[DEAD; 9], all), Health::Well { known: false });
-        // The first refusal of an access token only says that it is old.
-        assert_eq!(health(Channel::Fcm, &[Outcome::Auth], Beside::default()), Health::Well { known: false });
+        assert_eq!(health(Channel::Ws, &[DEAD; 9], true), Health::Well { known: false });
     }
 
     #[test]

@@ -29,8 +29,6 @@ pub(crate) struct Sent {
     pub(crate) outcomes: Vec<Outcome>,
     /// What went wrong first that was not about one device.
     pub(crate) complaint: Option<String>,
-    /// Whether those who are [`Outcome::Auth`] were refused with an access token that was made anew.
-    pub(crate) is_renewed: bool,
 }
 
 impl Deliver {
@@ -44,7 +42,7 @@ impl Deliver {
         deadline: Timestamp,
     ) -> Sent {
         let all = to_targets(task);
-        let mut sent = Sent { outcomes: vec![Outcome::Unsent; all.len()], complaint: None, is_renewed: task.tries > 0 };
+        let mut sent = Sent { outcomes: vec![Outcome::Unsent; all.len()], complaint: None };
         let (mut places, mut turns, mut is_first): (Vec<usize>, _, _) = ((0..all.len()).collect(), turns, true);
         let mut lead = LEAD;
         loop {
@@ -65,7 +63,6 @@ impl Deliver {
                 // They go by the queue, and will find out there how long it is.
                 Some(Admission::Later(_)) | None => return sent,
             }
-            sent.is_renewed = true;
             (is_first, lead) = (false, (lead * 2).min(LONGEST_LEAD));
         }
     }
@@ -95,13 +92,13 @@ impl Deliver {
 }
 
 /// The places of those who go into another round. A connection that is gone in the first may be a newborn one: what becomes
-/// of it is not known yet. Whose access token was refused in the first has another one now.
+/// of it is not known yet.
 fn again(channel: Channel, outcomes: &mut [Outcome], is_first: bool) -> Vec<usize> {
     let newborn =
         |outcome: &Outcome| channel == Channel::Ws && is_first && matches!(outcome, Outcome::InvalidToken { .. });
     outcomes.iter_mut().filter(|outcome| newborn(outcome)).for_each(|outcome| *outcome = Outcome::Unsent);
-    let again = |outcome: &Outcome| *outcome == Outcome::Unsent || is_first && *outcome == Outcome::Auth;
-    outcomes.iter().enumerate().filter(|(_, outcome)| again(outcome)).map(|(place, _)| place).collect()
+    let unsent = outcomes.iter().enumerate().filter(|(_, outcome)| **outcome == Outcome::Unsent);
+    unsent.map(|(place, _)| place).collect()
 }
 
 fn to_targets(task: &DeliverTask) -> Vec<Target> {

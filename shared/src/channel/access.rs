@@ -175,10 +175,6 @@ impl AccessTokens {
                 Err(error) => return vec![error.outcome(); count],
             };
             match send(token.clone()).await {
-                // The next token is there, but a turn for it is not.
-                Some(outcomes) if failed.is_some() && outcomes.contains(&Outcome::Unsent) => {
-                    return vec![Outcome::Auth; count];
-                }
                 Some(outcomes) => return outcomes,
                 None if failed.is_none() => failed = Some(token),
                 None => return vec![Outcome::Auth; count],

@@ -24,7 +24,7 @@ pub struct ChannelFacts {
     pub default_rate: u32,
     /// For how long the rate is to grow after a rest, in seconds, before all of it is used.
     pub ramp_secs: u32,
-    /// How long before its turn a request of the channel is to be begun: where it takes another one first.
+    /// How long before its turn a request is to be begun, where it takes another one first.
     pub lead: Duration,
     /// Whether "too fast" is said to the app, and not to one device or one of several push services.
     pub throttles_the_app: bool,
@@ -56,7 +56,8 @@ pub const fn traits(channel: Channel) -> ChannelFacts {
         // Push services publish none.
         Channel::Webpush => (1, Requests, 1_000),
     };
-    // Google asks senders to grow from nothing to their maximum over at least a minute ("Best practices for scaling").
+    // Google asks senders to ramp up and to avoid steps, and does not say over which time ("Best practices when sending FCM
+    // messages at scale"): a cautious minute.
     let ramp_secs = if matches!(channel, Channel::Fcm) { 60 } else { 0 };
     let throttles_the_app = !matches!(channel, Channel::Ws | Channel::Apns | Channel::Webpush);
     // A message to a list is saved first.

@@ -17,7 +17,7 @@ use crate::runtime::Clock;
 use super::Target;
 use super::batch::{Batch, ByWording};
 use super::check::Unfit;
-use super::http2::{Failure, Pool, Settings, Site};
+use super::http2::{Pool, Settings, Site};
 use super::turns::Turn;
 use answer::Refusal;
 use credential::{AccessToken, Account, Accounts};
@@ -120,11 +120,7 @@ impl<'a> Job<'a> {
         match self.try_send(target, &token, turn).await {
             Err(Refusal::Unauthenticated) => {
                 let newer = self.account.token(Some(&token)).await?;
-                match self.try_send(target, &newer, turn).await {
-                    // The next token is there, but a turn for it is not.
-                    Err(Refusal::Failed(Failure::Missed(_))) => Err(Refusal::Unauthenticated),
-                    result => result,
-                }
+                self.try_send(target, &newer, turn).await
             }
             result => result,
         }
