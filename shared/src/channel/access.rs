@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -101,6 +102,29 @@ impl GrantError {
 pub(super) struct AccessToken {
     token: Arc<SecretString>,
     fresh_until: Timestamp,
+    trial: Trial,
+}
+
+/// Whether a token came in place of one that was refused, and has not been accepted yet: if it is refused too, others are of
+/// no use. The request that would have tried it may have come too late for its turn, so this is remembered beyond it.
+#[derive(Clone, Default)]
+pub(super) struct Trial(Arc<AtomicBool>);
+
+impl Trial {
+    /// It came in place of one that was refused.
+    pub(super) fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// It was refused: says whether in place of another. The next refusal is a first one again.
+    pub(super) fn fail(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+
+    /// It was accepted.
+    pub(super) fn pass(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 impl AccessToken {
@@ -174,9 +198,17 @@ impl AccessTokens {
                 Ok(token) => token,
                 Err(error) => return vec![error.outcome(); count],
             };
+            if failed.is_some() {
+                token.trial.begin();
+            }
             match send(token.clone()).await {
-                Some(outcomes) => return outcomes,
-                None if failed.is_none() => failed = Some(token),
+                Some(outcomes) => {
+                    if outcomes.iter().any(|outcome| *outcome != Outcome::Unsent) {
+                        token.trial.pass();
+                    }
+                    return outcomes;
+                }
+                None if !token.trial.fail() && failed.is_none() => failed = Some(token),
                 None => return vec![Outcome::Auth; count],
             }
         }
@@ -204,7 +236,8 @@ impl AccessTokens {
             let kept = self.vault.read(name).await.map_err(|error| unavailable(&error))?;
             let version = kept.as_ref().map_or(0, |kept| kept.version);
             if let Some(kept) = kept {
-                let token = AccessToken { token: Arc::new(kept.token), fresh_until: kept.fresh_until };
+                let token =
+                    AccessToken { token: Arc::new(kept.token), fresh_until: kept.fresh_until, trial: Trial::default() };
                 if now < token.fresh_until && !is_same(&token, failed) {
                     return Ok(token);
                 }
@@ -237,7 +270,7 @@ impl AccessTokens {
             // This environment has its token; the others will have one of their own.
             warn!(%error, "An access token could not be shared");
         }
-        Ok(AccessToken { token: Arc::new(token), fresh_until })
+        Ok(AccessToken { token: Arc::new(token), fresh_until, trial: Trial::default() })
     }
 }
 

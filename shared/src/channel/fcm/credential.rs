@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
+use crate::channel::access::Trial;
 use crate::channel::flight::Flight;
 use crate::channel::http2::{Failure, Pool, Site, shown};
 use crate::channel::turns::Turn;
@@ -58,9 +59,15 @@ pub(super) struct AccessToken(Arc<Granted>);
 struct Granted {
     header: HeaderValue,
     fresh_until: Timestamp,
+    trial: Trial,
 }
 
 impl AccessToken {
+    /// Whether it is on trial.
+    pub(super) fn trial(&self) -> &Trial {
+        &self.0.trial
+    }
+
     /// The `authorization` header, marked as sensitive.
     pub(super) fn header(&self) -> &HeaderValue {
         &self.0.header
@@ -221,7 +228,11 @@ fn granted(body: &[u8], asked_at: Timestamp) -> Option<AccessToken> {
     header.set_sensitive(true);
     let life_ms = expires_in.clamp(0, 86_400) * 1_000;
     let margin_ms = MARGIN_MS.min(life_ms / 5);
-    Some(AccessToken(Arc::new(Granted { header, fresh_until: asked_at.plus_millis(life_ms - margin_ms) })))
+    Some(AccessToken(Arc::new(Granted {
+        header,
+        fresh_until: asked_at.plus_millis(life_ms - margin_ms),
+        trial: Trial::default(),
+    })))
 }
 
 /// 400 and 401 are `invalid_grant`, `invalid_client` and the like when they say so in OAuth's form.

@@ -118,11 +118,13 @@ impl<'a> Job<'a> {
     async fn send_with_a_fresh_token(&self, target: &Target, turn: &Turn) -> Result<(), Refusal> {
         let token = self.account.token(None).await?;
         match self.try_send(target, &token, turn).await {
-            Err(Refusal::Unauthenticated) => {
+            Err(Refusal::Unauthenticated) if !token.trial().fail() => {
                 let newer = self.account.token(Some(&token)).await?;
-                self.try_send(target, &newer, turn).await
+                newer.trial().begin();
+                self.try_send(target, &newer, turn).await.inspect(|()| newer.trial().pass())
             }
-            result => result,
+            Err(Refusal::Unauthenticated) => Err(Refusal::Unauthenticated),
+            result => result.inspect(|()| token.trial().pass()),
         }
     }
 

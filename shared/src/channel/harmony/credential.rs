@@ -10,6 +10,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::channel::access::Trial;
 use crate::domain::{HarmonyCredentials, Timestamp};
 
 /// Whom the token is for, whatever the endpoint (Huawei, "Service account based authentication").
@@ -30,9 +31,14 @@ pub(super) struct InvalidKey;
 
 /// What a request is authorized with.
 #[derive(Clone)]
-pub(super) struct ProviderToken(Arc<str>);
+pub(super) struct ProviderToken(Arc<str>, Trial);
 
 impl ProviderToken {
+    /// Whether it is on trial.
+    pub(super) fn trial(&self) -> &Trial {
+        &self.1
+    }
+
     /// The token, to be sent to Huawei.
     pub(super) fn expose(&self) -> &str {
         &self.0
@@ -122,7 +128,7 @@ impl Signer {
         let iat = now.secs() - BACK_SECS;
         let claims = Claims { iss: &self.sub_account, aud: AUDIENCE, iat, exp: iat + LIFE_SECS };
         let token = jsonwebtoken::encode(&self.header, &claims, &self.key).map_err(|_| InvalidKey)?;
-        Ok(ProviderToken(token.into()))
+        Ok(ProviderToken(token.into(), Trial::default()))
     }
 }
 

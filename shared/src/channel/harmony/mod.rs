@@ -111,13 +111,17 @@ impl<'a> Job<'a> {
             let Ok(token) = self.signer.token(self.batch.clock.now(), refused.as_ref()) else {
                 return vec![Error::Settings.outcome(); targets.len()];
             };
+            if refused.is_some() {
+                token.trial().begin();
+            }
             match self.try_send(&targets, &token, &turn).await {
-                Verdict::Unauthenticated if refused.is_none() => refused = Some(token),
-                // The next token is there, but a turn for it is not.
-                Verdict::All(Outcome::Unsent) if refused.is_some() => {
-                    return Verdict::Unauthenticated.outcomes(&targets);
+                Verdict::Unauthenticated if !token.trial().fail() && refused.is_none() => refused = Some(token),
+                Verdict::Unauthenticated => return Verdict::Unauthenticated.outcomes(&targets),
+                verdict if verdict.of_all() == Some(&Outcome::Unsent) => return verdict.outcomes(&targets),
+                verdict => {
+                    token.trial().pass();
+                    return verdict.outcomes(&targets);
                 }
-                verdict => return verdict.outcomes(&targets),
             }
         }
     }
