@@ -155,6 +155,8 @@ impl Deliver {
         if health == (Health::Well { known: true }) {
             self.go_on(app, task.channel, rest).await;
         }
+        // What was said of a token while every token was called invalid is asked once more.
+        let outcomes = if rest.failures > 0 { asked_again(outcomes) } else { outcomes };
         let settled = match in_vain_for_good.clone() {
             Some(why) => {
                 let tally = Tally { expired: targets, ..Tally::default() };
@@ -261,6 +263,15 @@ impl Deliver {
 /// How long it is until a moment, if it is to come.
 fn wait_until(time: Timestamp, now: Timestamp) -> Option<Duration> {
     u64::try_from(time.millis_since(now)).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
+}
+
+/// Outcomes without verdicts of invalidity, in whose place is another try.
+fn asked_again(outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    let again = |outcome| match outcome {
+        Outcome::InvalidToken { .. } => Outcome::Transient(None),
+        other => other,
+    };
+    outcomes.into_iter().map(again).collect()
 }
 
 /// Whether devices of more than one user are called invalid.

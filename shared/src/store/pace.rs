@@ -246,7 +246,16 @@ impl PaceStore {
         if start > before {
             return Ok(Reserved::TooFar(start));
         }
-        let foot = match (seen, number(&item, line.foot)) {
+        let foot = number(&item, line.foot);
+        if let (Some(seen), Some(foot)) = (seen, foot)
+            && seen >= now
+        {
+            // Whoever came between has moved it on, to where the pace is higher: the cost is no less than it has to be, and
+            // nobody has to be the first.
+            let cost = foot + climbed(seen - foot, units, pace) - seen;
+            return self.follow(key, line, cost, (seen, foot)).await;
+        }
+        let foot = match (seen, foot) {
             (Some(seen), Some(foot)) => foot_after_idling(foot, seen, start, pace),
             _ => start,
         };
@@ -266,6 +275,26 @@ impl PaceStore {
             None => update.condition_expression("attribute_not_exists(#t)"),
         };
         Ok(unless_refused(update.send().await)?.map_or(Reserved::Lost, |_| Reserved::Slot(start, end)))
+    }
+
+    /// Reserves behind those who are on the same ramp.
+    async fn follow(&self, key: &Key, line: Line, cost: i64, (seen, foot): (i64, i64)) -> Result<Reserved, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key.item()))
+            .update_expression("SET #t = #t + :cost")
+            .condition_expression("#t >= :seen AND #s = :foot")
+            .expression_attribute_names("#t", line.arrival)
+            .expression_attribute_names("#s", line.foot)
+            .expression_attribute_values(":cost", n(cost))
+            .expression_attribute_values(":seen", n(seen))
+            .expression_attribute_values(":foot", n(foot))
+            .return_values(ReturnValue::UpdatedNew);
+        let answer = unless_refused(update.send().await)?;
+        let end = answer.and_then(|answer| number(answer.attributes.as_ref()?, line.arrival));
+        Ok(end.map_or(Reserved::Lost, |end| Reserved::Slot(end - cost, end)))
     }
 }
 
