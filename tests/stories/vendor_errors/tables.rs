@@ -420,7 +420,7 @@ table!(
         one(413, "too long", Permanent),
         one(418, "", Permanent),
         all(401, "no", Auth),
-        all(403, "not your subscription", Config),
+        one(403, "not your subscription", NotEntitled),
         one(429, "slow down", TOO_FAST),
         one(429, "slow down", TOO_FAST).after(6),
         one(408, "", Transient),
