@@ -117,7 +117,7 @@ async fn every_browser_has_its_own_outcome_in_its_place() {
         gone.clone(),
         gone,
         Outcome::Throttled(Some(Duration::from_secs(30))),
-        Outcome::Config,
+        Outcome::NotEntitled,
         Outcome::Auth,
         Outcome::Permanent,
         Outcome::Transient(None),
