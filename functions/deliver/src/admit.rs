@@ -68,17 +68,14 @@ impl Deliver {
         let now = self.clock.now();
         let before = now.plus_millis(NEAR_MILLIS);
         let start_early = channel::traits(channel).lead;
-        let lead = i64::try_from(lead.max(start_early).as_millis()).unwrap_or(NEAR_MILLIS);
-        let soonest = now.plus_millis(lead);
+        let soonest = now.plus(lead.max(start_early));
         let taken = self.pace.take(scope, channel, units, pace, (soonest, before)).await.map_err(Failure::of)?;
         let slot = match taken {
             Ok(slot) => slot,
             Err(next) => return Ok(Admission::Later(next)),
         };
-        let early = slot.start.millis_since(self.clock.now());
-        if let Ok(early) = u64::try_from(early) {
-            tokio::time::sleep(Duration::from_millis(early).saturating_sub(start_early)).await;
-        }
+        let early = slot.start.left(self.clock.now()).unwrap_or_default();
+        tokio::time::sleep(early.saturating_sub(start_early)).await;
         let end = Instant::now() + Duration::from_millis(self.left_to_send(deadline));
         Ok(Admission::Now(self.turns(app, channel, slot, units).until(end)))
     }

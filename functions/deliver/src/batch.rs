@@ -17,12 +17,12 @@ use crate::news::sent;
 use crate::rounds::Sent;
 use crate::settle::settle;
 
-/// What must be left of an invocation for a batch to be begun: its own time at the channel's pace, which is five seconds
-/// if its rate is what it was when it was cut, that of requests to a vendor that does not answer, and that of telling what came of it. An invocation that is cut off in the middle of a
-/// batch has sent what no one will know of.
+/// What must be left of an invocation for a batch to be begun: its own time at the channel's pace, which is five seconds if
+/// the rate is what it was when it was cut, that of requests to a vendor that does not answer, and that of telling what came
+/// of it. An invocation that is cut off in the middle of a batch has sent what no one will know of.
 const MARGIN_MILLIS: i64 = 24_000;
 
-/// How much of it waiting for the batch's window may take.
+/// How much of it waiting for the batch's turns may take, with what the store takes to give them.
 const MOST_WAIT_MILLIS: i64 = 4_000;
 /// How much longer than the others a batch waits that found its channel unwell: should it be the batch, and not the channel,
 /// one of the others is to find out.
@@ -48,13 +48,13 @@ impl Deliver {
             return Err(Failure::Held);
         }
         let app = self.apps.get(&push.app).await.map_err(Failure::of)?;
-        let (rest, wait) = match (&app, task.not_before.and_then(|time| wait_until(time, now))) {
+        let (rest, wait) = match (&app, task.not_before.and_then(|time| time.left(now))) {
             (Some(_), Some(wait)) => (Rest::default(), Some(wait)),
             (Some(app), None) => self.rest(app, task.channel, push.is_alive_on(task.channel, now)).await?,
             (None, _) => Default::default(),
         };
         // When it could go at the earliest.
-        let soonest = wait.map_or(now, |wait| now.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+        let soonest = now.plus(wait.unwrap_or_default());
         // A quota may be of one kind of message only: what does not live until tomorrow is sent all the same, and told so.
         let wait = wait.filter(|_| !rest.is_dated || push.is_alive_on(task.channel, soonest));
         let soonest = if wait.is_some() { soonest } else { now };
@@ -99,8 +99,7 @@ impl Deliver {
         let metrics = || BatchMetrics::of(task.channel, &push.app);
         // Before it takes of the channel's rate, or waits for its turn, and once more when it has: see below.
         if self.is_recalled(push, key, deadline).await? {
-            let tally = Tally { expired: targets, ..Tally::default() };
-            return self.finish(deadline, key, targets, Done { tally, ..Done::default() }, metrics()).await.map(Some);
+            return self.finish(deadline, key, targets, expired(task), metrics()).await.map(Some);
         }
         let units = channel::units(task.channel, task.kinds());
         let turns = match self.admit(app, task.channel, units, Duration::ZERO, deadline).await? {
@@ -117,10 +116,9 @@ impl Deliver {
             self.ledger.release(key, deadline).await.map_err(Failure::of)?;
             return Err(Failure::Held);
         }
-        // As late as can be: whatever waited before, in a queue or for its window, is not sent once it is withdrawn.
+        // As late as can be: whatever waited before, in a queue or for its turns, is not sent once it is withdrawn.
         if self.is_recalled(push, key, deadline).await? {
-            let tally = Tally { expired: targets, ..Tally::default() };
-            return self.finish(deadline, key, targets, Done { tally, ..Done::default() }, metrics()).await.map(Some);
+            return self.finish(deadline, key, targets, expired(task), metrics()).await.map(Some);
         }
         let sent_at = self.clock.now();
         let Sent { outcomes, complaint } = self.send_at(push, app, task, turns, deadline).await;
@@ -136,7 +134,7 @@ impl Deliver {
             && (!task.held || rest.failures > 0 || trouble == Trouble::QuotaSpent)
         {
             match self.stop(app, task.channel, trouble, rest, complaint.as_deref()).await {
-                Ok(wait) if in_vain && push.is_alive_on(task.channel, now.plus_secs(wait.as_secs().cast_signed())) => {
+                Ok(wait) if in_vain && push.is_alive_on(task.channel, now.plus(wait)) => {
                     let doubted = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::InvalidToken { .. }));
                     self.metrics.emit(&metrics().count(MetricName::Doubted, doubted.count()), now);
                     let held = DeliverTask { held: true, ..task.clone() };
@@ -157,11 +155,8 @@ impl Deliver {
         }
         // What was said of a token while every token was called invalid is asked once more.
         let outcomes = if rest.failures > 0 { asked_again(outcomes) } else { outcomes };
-        let settled = match in_vain_for_good.clone() {
-            Some(why) => {
-                let tally = Tally { expired: targets, ..Tally::default() };
-                Done { tally, complaint: Some(why), ..Done::default() }
-            }
+        let settled = match &in_vain_for_good {
+            Some(why) => Done { complaint: Some(why.clone()), ..expired(task) },
             None => Done { complaint, ..settle(task, push, &outcomes, now) },
         };
         // Before the ledger says "done", for a batch that is done never comes again: if this process dies here, the batch
@@ -243,7 +238,7 @@ impl Deliver {
             let (tries, reached) = (task.tries + u8::from(done.is_try), done.reached.clone());
             let not_before = done.not_before;
             let child = DeliverTask { attempt, tries, held: false, not_before, reached, to, ..task.clone() };
-            let wait = not_before.and_then(|time| wait_until(time, self.clock.now()));
+            let wait = not_before.and_then(|time| time.left(self.clock.now()));
             self.put_back(child, wait.unwrap_or_default()).await?;
         }
         if !done.readdress.is_empty() {
@@ -260,9 +255,9 @@ impl Deliver {
     }
 }
 
-/// How long it is until a moment, if it is to come.
-fn wait_until(time: Timestamp, now: Timestamp) -> Option<Duration> {
-    u64::try_from(time.millis_since(now)).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
+/// The end of a batch that is not sent any more.
+fn expired(task: &DeliverTask) -> Done {
+    Done { tally: Tally { expired: task.to.len() as u32, ..Tally::default() }, ..Done::default() }
 }
 
 /// Outcomes without verdicts of invalidity, in whose place is another try.

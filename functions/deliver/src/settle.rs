@@ -72,7 +72,7 @@ fn next_try(task: &DeliverTask, outcome: &Outcome, now: Timestamp) -> Option<Tim
         _ => return None,
     };
     let wait = asked.unwrap_or_default().min(LONGEST_WAIT).max(queue::retry_delay(own));
-    Some(now.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+    Some(now.plus(wait))
 }
 
 /// Users with a connection that was gone, and none in this attempt or one before that was not.

@@ -59,7 +59,8 @@ impl Turns {
     }
 
     /// Turns at any time.
-    pub fn freely() -> Self {
+    #[cfg(test)]
+    pub(crate) fn freely() -> Self {
         Self { window: None, most: usize::MAX, is_over: Arc::default() }
     }
 

@@ -1,6 +1,7 @@
 //! Moments.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,16 @@ impl Timestamp {
     /// This moment and that many seconds (which may be negative).
     pub const fn plus_secs(self, secs: i64) -> Self {
         self.plus_millis(secs.saturating_mul(1000))
+    }
+
+    /// This moment and that much time.
+    pub fn plus(self, time: Duration) -> Self {
+        self.plus_millis(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// How long it is from `now` to this moment, if it is to come.
+    pub fn left(self, now: Self) -> Option<Duration> {
+        u64::try_from(self.millis_since(now)).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
     }
 
     /// Milliseconds from `earlier` to this moment; negative if it is later.

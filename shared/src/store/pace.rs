@@ -75,9 +75,7 @@ impl PaceStore {
         pace: Pace,
         now: Timestamp,
     ) -> Result<Slot, StoreError> {
-        let slot = self.next(&keys::pace(scope, paced.into()), TAKEN, units, pace, (now, None)).await?;
-        // Without a limit there always is one.
-        slot.map_err(|_| StoreError::Contended(0))
+        self.last(&keys::pace(scope, paced.into()), TAKEN, units, pace, now).await
     }
 
     /// The same, if it begins before a moment. If it would not, nothing is reserved, and the answer is when it would.
@@ -101,9 +99,7 @@ impl PaceStore {
         pace: Pace,
         now: Timestamp,
     ) -> Result<Slot, StoreError> {
-        let slot = self.next(&keys::pace(scope, paced.into()), PLANNED, units, pace, (now, None)).await?;
-        // Without a limit there always is one.
-        slot.map_err(|_| StoreError::Contended(0))
+        self.last(&keys::pace(scope, paced.into()), PLANNED, units, pace, now).await
     }
 
     /// Keeps everyone from a channel until a moment: the vendor said so.
@@ -115,8 +111,7 @@ impl PaceStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = keys::pace(scope, paced.into());
-        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-        let until = now.millis().saturating_add(wait).saturating_mul(1_000);
+        let until = micros(now.plus(wait));
         for line in [TAKEN, PLANNED] {
             let update = self
                 .client
@@ -140,6 +135,13 @@ impl PaceStore {
         Ok(())
     }
 
+    /// The next slot, however far off it is.
+    async fn last(&self, key: &Key, line: Line, units: u32, pace: Pace, now: Timestamp) -> Result<Slot, StoreError> {
+        // No slot is too far without a limit.
+        self.next(key, line, units, pace, (now, None)).await?.map_err(|_| StoreError::Contended(ROUNDS))
+    }
+
+    /// The next slot, or when it would begin if that is too far off.
     async fn next(
         &self,
         key: &Key,

@@ -42,8 +42,7 @@ pub struct Rest {
 impl Rest {
     /// How much of it is left, if it is not over.
     pub fn left(&self, now: Timestamp) -> Option<Duration> {
-        let millis = self.until?.millis_since(now);
-        u64::try_from(millis).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
+        self.until?.left(now)
     }
 
     /// How long the next failure's is.
@@ -89,8 +88,7 @@ impl RestStore {
         now: Timestamp,
     ) -> Result<Option<Duration>, StoreError> {
         let is_dated = until.is_some();
-        let until =
-            until.unwrap_or_else(|| now.plus_millis(i64::try_from(seen.next().as_millis()).unwrap_or(i64::MAX)));
+        let until = until.unwrap_or_else(|| now.plus(seen.next()));
         let update = self
             .client
             .update_item()
@@ -110,7 +108,7 @@ impl RestStore {
             failures => update.condition_expression("f = :seen").expression_attribute_values(":seen", n(failures)),
         };
         let begun = unless_refused(update.send().await)?;
-        Ok(begun.map(|_| Duration::from_millis(until.millis_since(now).try_into().unwrap_or(0))))
+        Ok(begun.map(|_| until.left(now).unwrap_or_default()))
     }
 
     /// Asks to be the one who tries, after a rest of failures is over. Says whether the caller is.
@@ -121,7 +119,7 @@ impl RestStore {
         seen: &Rest,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let until = now.plus_millis(i64::try_from(PROBE.as_millis()).unwrap_or(i64::MAX));
+        let until = now.plus(PROBE);
         let update = self
             .client
             .update_item()
