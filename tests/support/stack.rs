@@ -1,6 +1,9 @@
 //! A stack of one's own: the program that `cargo run` starts, on a free port.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,7 +16,7 @@ use fanfare::store::{Account, AccountStore, LedgerStore, PushStore, RestStore, S
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::AsyncBufReadExt;
 use tokio::process::{Child, Command};
 
 use crate::Socket;
@@ -52,10 +55,12 @@ impl Stack {
             .args(["--port", "0"])
             .args(arguments)
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{path} does not start: {error}"));
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        pass_on(child.stderr.take().unwrap().into_owned_fd().unwrap());
+        let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = async {
             while let Some(line) = lines.next_line().await.unwrap() {
                 if let Some(address) = line.strip_prefix("ready on ") {
@@ -324,6 +329,16 @@ impl Stack {
             .load()
             .await
     }
+}
+
+/// Prints a stack's log from a thread of its own: as a thread of the story, its output is shown if the story fails, and only
+/// then, and right before what failed.
+fn pass_on(log: OwnedFd) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(File::from(log)).split(b'\n').map_while(Result::ok) {
+            eprintln!("{}", String::from_utf8_lossy(&line));
+        }
+    });
 }
 
 /// What RongCloud's contract has its callers sign: SHA-1 over secret, nonce and timestamp, in hexadecimal.
