@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fanfare::channel::{self, Turns};
-use fanfare::domain::{App, Channel, Slot, Timestamp, limits};
+use fanfare::channel::{self, Window};
+use fanfare::domain::{App, Channel, Push, Slot, Timestamp, limits};
 use fanfare::queue::Failure;
 use fanfare::store::Rest;
 use tokio::time::Instant;
@@ -20,12 +20,20 @@ const AFTER_SENDING_MILLIS: i64 = 13_000;
 /// How long a batch waits while another tries whether its channel is well again.
 const OTHERS_TRY: Duration = Duration::from_secs(10);
 
-/// Whether a batch may go.
-pub(crate) enum Admission {
-    /// It may go, at these turns.
-    Now(Turns),
+/// How long before a batch's first turn it is asked for the last time whether its push was withdrawn: what the store takes to
+/// answer, on most days.
+const LAST_LOOK: Duration = Duration::from_millis(20);
+
+/// Why nothing of a batch can leave now.
+pub(crate) enum Held {
     /// Others have taken all turns until then.
     Later(Timestamp),
+    /// Too little is left of the invocation.
+    Late,
+    /// The push was withdrawn.
+    Recalled,
+    /// The store does not say when it may.
+    Failed(Failure),
 }
 
 impl Deliver {
@@ -54,8 +62,8 @@ impl Deliver {
         Ok((rest, wait))
     }
 
-    /// Takes the next turns for so many units, none before the `lead` is over, and waits for them, if others have not taken
-    /// all that are near.
+    /// Takes the next turns for so many units, none before the `lead` is over, if others have not taken all that are near, and
+    /// waits until shortly before them.
     pub(crate) async fn admit(
         &self,
         app: &App,
@@ -63,21 +71,23 @@ impl Deliver {
         units: u32,
         lead: Duration,
         deadline: Timestamp,
-    ) -> Result<Admission, Failure> {
-        let (scope, pace) = channel::pace(app, channel);
-        let now = self.clock.now();
-        let before = now.plus_millis(NEAR_MILLIS);
-        let start_early = channel::traits(channel).lead;
-        let soonest = now.plus(lead.max(start_early));
-        let taken = self.pace.take(scope, channel, units, pace, (soonest, before)).await.map_err(Failure::of)?;
-        let slot = match taken {
-            Ok(slot) => slot,
-            Err(next) => return Ok(Admission::Later(next)),
-        };
+    ) -> Result<Window, Held> {
+        let ((scope, pace), now) = (channel::pace(app, channel), self.clock.now());
+        let soonest = (now.plus(lead), now.plus_millis(NEAR_MILLIS));
+        let taken = self.pace.take(scope, channel, units, pace, soonest).await;
+        let slot = taken.map_err(|error| Held::Failed(Failure::of(error)))?.map_err(Held::Later)?;
         let early = slot.start.left(self.clock.now()).unwrap_or_default();
-        tokio::time::sleep(early.saturating_sub(start_early)).await;
-        let end = Instant::now() + Duration::from_millis(self.left_to_send(deadline));
-        Ok(Admission::Now(self.turns(app, channel, slot, units).until(end)))
+        tokio::time::sleep(early.saturating_sub(LAST_LOOK)).await;
+        Ok(self.window(slot, units, deadline))
+    }
+
+    /// As late as can be: whatever waited before, in a queue or for its turns, is not sent once it is withdrawn.
+    pub(crate) async fn unless_recalled(&self, push: &Push) -> Result<(), Held> {
+        match self.pushes.is_recalled(push).await {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Held::Recalled),
+            Err(error) => Err(Held::Failed(Failure::of(error))),
+        }
     }
 
     /// For how long a batch should wait for which there are no turns until `next`. Those who wait for the same are told
@@ -102,7 +112,8 @@ impl Deliver {
         u64::try_from(deadline.millis_since(self.clock.now()) - AFTER_SENDING_MILLIS).unwrap_or(0)
     }
 
-    fn turns(&self, app: &App, channel: Channel, slot: Slot, units: u32) -> Turns {
+    /// A slot by the clock that turns go by.
+    fn window(&self, slot: Slot, units: u32, deadline: Timestamp) -> Window {
         let millis = |millis: i64| Duration::from_millis(millis.unsigned_abs());
         let (now, instant) = (self.clock.now(), Instant::now());
         let start = match slot.start.millis_since(now) {
@@ -110,8 +121,7 @@ impl Deliver {
             late => instant.checked_sub(millis(late)).unwrap_or(instant),
         };
         let length = millis(slot.end.millis_since(slot.start).max(0));
-        let most = channel::largest_request(app, channel);
-        Turns::new(start, length, units, channel::traits(channel).rate_unit, most)
+        Window { start, length, units, end: instant + Duration::from_millis(self.left_to_send(deadline)) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One batch: leased, sent, accounted for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare::channel;
@@ -11,7 +12,7 @@ use fanfare::store::{BatchKey, Done, Lease, Rest};
 use tracing::{info, warn};
 
 use crate::Deliver;
-use crate::admit::Admission;
+use crate::admit::Held;
 use crate::health::{Health, Trouble, health};
 use crate::news::sent;
 use crate::rounds::Sent;
@@ -22,8 +23,6 @@ use crate::settle::settle;
 /// of it. An invocation that is cut off in the middle of a batch has sent what no one will know of.
 const MARGIN_MILLIS: i64 = 24_000;
 
-/// How much of it waiting for the batch's turns may take, with what the store takes to give them.
-const MOST_WAIT_MILLIS: i64 = 4_000;
 /// How much longer than the others a batch waits that found its channel unwell: should it be the batch, and not the channel,
 /// one of the others is to find out.
 const OTHERS_FIRST: Duration = Duration::from_secs(3);
@@ -88,8 +87,8 @@ impl Deliver {
     /// enqueued anew.
     async fn send(
         &self,
-        push: &Push,
-        app: &App,
+        push: &Arc<Push>,
+        app: &Arc<App>,
         task: &DeliverTask,
         key: &BatchKey,
         rest: &Rest,
@@ -97,31 +96,25 @@ impl Deliver {
     ) -> Result<Option<Done>, Failure> {
         let targets = task.to.len() as u32;
         let metrics = || BatchMetrics::of(task.channel, &push.app);
-        // Before it takes of the channel's rate, or waits for its turn, and once more when it has: see below.
-        if self.is_recalled(push, key, deadline).await? {
-            return self.finish(deadline, key, targets, expired(task), metrics()).await.map(Some);
-        }
-        let units = channel::units(task.channel, task.kinds());
-        let turns = match self.admit(app, task.channel, units, Duration::ZERO, deadline).await? {
-            Admission::Now(turns) => turns,
-            Admission::Later(next) => {
+        let sent_at = self.clock.now();
+        let Sent { outcomes, complaint } = match self.send_at(push, app, task, deadline).await {
+            Ok(sent) => sent,
+            Err(Held::Recalled) => {
+                return self.finish(deadline, key, targets, expired(task), metrics()).await.map(Some);
+            }
+            Err(Held::Later(next)) => {
+                let units = channel::units(task.channel, task.kinds());
                 let delay = self.plan(app, task.channel, units, next).await?;
                 self.put_back(task.clone(), delay).await?;
                 self.ledger.release(key, deadline).await.map_err(Failure::of)?;
                 return Ok(None);
             }
+            // The message comes again, and need not wait for the end of a lease that nobody uses.
+            Err(held @ (Held::Late | Held::Failed(_))) => {
+                self.ledger.release(key, deadline).await.map_err(Failure::of)?;
+                return Err(if let Held::Failed(failure) = held { failure } else { Failure::Held });
+            }
         };
-        // What came before may have taken long, on a bad day of the database.
-        if deadline.millis_since(self.clock.now()) < MARGIN_MILLIS - MOST_WAIT_MILLIS {
-            self.ledger.release(key, deadline).await.map_err(Failure::of)?;
-            return Err(Failure::Held);
-        }
-        // As late as can be: whatever waited before, in a queue or for its turns, is not sent once it is withdrawn.
-        if self.is_recalled(push, key, deadline).await? {
-            return self.finish(deadline, key, targets, expired(task), metrics()).await.map(Some);
-        }
-        let sent_at = self.clock.now();
-        let Sent { outcomes, complaint } = self.send_at(push, app, task, turns, deadline).await;
         let now = self.clock.now();
         self.breaker.record(&app.id, task.channel, &outcomes);
         let is_doubted = rest.failures > 0 || self.breaker.is_open(&app.id, task.channel);
@@ -188,18 +181,6 @@ impl Deliver {
         let secs = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
         let delay = Duration::from_secs(secs.min(limits::QUEUE_DELAY_SECS.unsigned_abs()));
         self.queues.deliver(task.channel, &[(task, delay)]).await.map_err(Failure::of)
-    }
-
-    /// Whether a push was withdrawn. If that cannot be known now, the lease is given back: the message comes again, and
-    /// need not wait for the end of a lease that nobody uses.
-    async fn is_recalled(&self, push: &Push, key: &BatchKey, deadline: Timestamp) -> Result<bool, Failure> {
-        match self.pushes.is_recalled(push).await {
-            Ok(is_recalled) => Ok(is_recalled),
-            Err(error) => {
-                self.ledger.release(key, deadline).await.map_err(Failure::of)?;
-                Err(Failure::of(error))
-            }
-        }
     }
 
     /// Writes how a batch ended, and tries for as long as there is time: if it is not written, the batch is sent again.

@@ -1,19 +1,19 @@
 //! A batch is sent in one or more rounds: whoever came too late for a turn gets another, and a socket that is gone a second
 //! look.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare::channel::{self, Target, Turns, ws};
 use fanfare::domain::{App, Channel, Outcome, Push, Timestamp};
 use fanfare::queue::{DeliverTask, Destination};
-use fanfare::runtime::telemetry::chain;
-use tracing::warn;
+use tokio::sync::oneshot;
 
 use crate::Deliver;
-use crate::admit::Admission;
+use crate::admit::Held;
 use crate::health::pause;
 
-/// What must be left of an invocation for one more round to be begun.
+/// What must be left of an invocation for a round to be begun.
 const ROUND_MILLIS: i64 = 20_000;
 
 /// How far off the first turn is that is taken instead of a missed one; twice as far after each that is missed too. Where
@@ -32,62 +32,74 @@ pub(crate) struct Sent {
 }
 
 impl Deliver {
-    /// Sends a batch at its turns, and again as long as there is time those who missed theirs.
+    /// Sends a batch at its turns, and again as long as there is time those who missed theirs. The turns are taken when the
+    /// batch is ready to leave.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing of it was sent. What has been sent is not lost to a failure that comes after.
     pub(crate) async fn send_at(
         &self,
-        push: &Push,
-        app: &App,
+        push: &Arc<Push>,
+        app: &Arc<App>,
         task: &DeliverTask,
-        turns: Turns,
         deadline: Timestamp,
-    ) -> Sent {
+    ) -> Result<Sent, Held> {
+        // Before it takes of the channel's rate, or waits for its turns; and once more when it has.
+        self.unless_recalled(push).await?;
         let all = to_targets(task);
         let mut sent = Sent { outcomes: vec![Outcome::Unsent; all.len()], complaint: None };
-        let (mut places, mut turns, mut is_first): (Vec<usize>, _, _) = ((0..all.len()).collect(), turns, true);
-        let mut lead = LEAD;
-        loop {
+        let (mut places, mut is_first, mut lead): (Vec<usize>, _, _) = ((0..all.len()).collect(), true, Duration::ZERO);
+        while deadline.millis_since(self.clock.now()) >= ROUND_MILLIS {
             let targets: Vec<Target> = places.iter().map(|place| all[*place].clone()).collect();
+            let (turns, mut held) = self.turns(push, app, task, &places, (is_first, lead), deadline);
             let round = self.senders.send(task.channel, app, push, &targets, turns).await;
             places.iter().zip(round.outcomes).for_each(|(place, outcome)| sent.outcomes[*place] = outcome);
             sent.complaint = sent.complaint.or(round.complaint);
+            match held.try_recv() {
+                Ok(why) if is_first => return Err(why),
+                // They go by the queue, and will find out there how long it is.
+                Ok(_) => return Ok(sent),
+                Err(_) => {}
+            }
             places = again(task.channel, &mut sent.outcomes, is_first);
             let is_to_wait = pause(task.channel, &sent.outcomes).is_some();
             if places.is_empty() || is_to_wait || !push.is_alive_on(task.channel, self.clock.now()) {
-                return sent;
+                return Ok(sent);
             }
             if is_first && task.channel == Channel::Ws {
                 tokio::time::sleep(ws::NEWBORN).await;
             }
-            match self.next_turns(app, task, &places, lead, deadline).await {
-                Some(Admission::Now(next)) => turns = next,
-                // They go by the queue, and will find out there how long it is.
-                Some(Admission::Later(_)) | None => return sent,
-            }
-            (is_first, lead) = (false, (lead * 2).min(LONGEST_LEAD));
+            (is_first, lead) = (false, (lead * 2).clamp(LEAD, LONGEST_LEAD));
         }
+        if is_first { Err(Held::Late) } else { Ok(sent) }
     }
 
-    /// Turns for some of a batch, if there is time for them. Nothing of what was sent may be lost to a failure here.
-    async fn next_turns(
+    /// Turns for some of a batch, which are taken when the first is asked for; and why they could not be.
+    fn turns(
         &self,
-        app: &App,
+        push: &Arc<Push>,
+        app: &Arc<App>,
         task: &DeliverTask,
         places: &[usize],
-        lead: Duration,
+        (is_first, lead): (bool, Duration),
         deadline: Timestamp,
-    ) -> Option<Admission> {
-        if deadline.millis_since(self.clock.now()) < ROUND_MILLIS {
-            return None;
-        }
+    ) -> (Turns, oneshot::Receiver<Held>) {
+        let (tell, held) = oneshot::channel();
+        let (this, push, app, channel) = (self.clone(), push.clone(), app.clone(), task.channel);
         let kinds: Vec<_> = task.kinds().collect();
-        let units = channel::units(task.channel, places.iter().map(|place| kinds[*place]));
-        match self.admit(app, task.channel, units, lead, deadline).await {
-            Ok(admission) => Some(admission),
-            Err(error) => {
-                warn!(app.id = %app.id, channel = %task.channel, error = chain(&error), "No turns for the rest of a batch");
-                None
-            }
-        }
+        let units = channel::units(channel, places.iter().map(|place| kinds[*place]));
+        let (unit, most) = (channel::traits(channel).rate_unit, channel::largest_request(&app, channel));
+        let reserve = async move {
+            let window = this.admit(&app, channel, units, lead, deadline).await;
+            let window = match window {
+                Ok(window) if is_first => this.unless_recalled(&push).await.map(|()| window),
+                other => other,
+            };
+            // Nobody listens where the batch was given up.
+            window.map_err(|why| drop(tell.send(why))).ok()
+        };
+        (Turns::new(reserve, unit, most), held)
     }
 }
 

@@ -59,17 +59,25 @@ impl<'a> Batch<'a> {
         vec![outcome.clone(); self.targets.len()]
     }
 
-    /// The outcome of `send` for each target, no more than `concurrency` of them under way at a time, and none begun before
-    /// its turn is near.
-    pub(super) async fn each<F>(&self, concurrency: usize, send: impl Fn(&'a Target, Turn) -> F) -> Vec<Outcome>
+    /// The outcome of `send` for each target, of which it is given what is ready for it: `all` are in the order of the targets.
+    /// No more than `concurrency` are under way at a time, and none is begun before its turn is near.
+    pub(super) async fn each<T, F>(
+        &self,
+        all: impl IntoIterator<Item = T>,
+        concurrency: usize,
+        send: impl Fn(T, Turn) -> F,
+    ) -> Vec<Outcome>
     where
         F: Future<Output = Outcome>,
     {
         // A target whose outcome should be lost would be tried again.
         let mut outcomes = self.all(&Outcome::Transient(None));
+        let mut all = all.into_iter();
+        // Over numbers: a stream of what has lifetimes would ask more of them than a spawned task can prove.
         stream::iter(0..self.targets.len())
             .then(|i| near(i, self.turns.after(u32::try_from(i).unwrap_or(u32::MAX))))
-            .map(|(i, turn)| send(&self.targets[i], turn).map(move |outcome| (i, outcome)))
+            .filter_map(|(i, turn)| ready(all.next().map(|one| (i, one, turn))))
+            .map(|(i, one, turn)| send(one, turn).map(move |outcome| (i, outcome)))
             .buffer_unordered(concurrency.max(1))
             .for_each(|(i, outcome)| {
                 self.heed(&outcome);
@@ -255,8 +263,8 @@ mod tests {
     use tokio::time::{Duration, Instant};
 
     use super::*;
-    use crate::channel::RateUnit;
     use crate::channel::testkit::{a_push, targets};
+    use crate::channel::{RateUnit, Window};
 
     fn batch<'a>(push: &'a Push, targets: &'a [Target], clock: &'a Clock) -> Batch<'a> {
         Batch::new(Channel::Apns, push, targets, clock, Turns::freely())
@@ -266,7 +274,7 @@ mod tests {
     async fn outcomes_stand_in_the_order_of_the_targets() {
         let (push, targets, clock) = (a_push(), targets(40), Clock::system());
         let outcomes = batch(&push, &targets, &clock)
-            .each(16, |target, _| async move {
+            .each(&targets, 16, |target, _| async move {
                 let n: u64 = target.token.expose().parse().unwrap();
                 tokio::time::sleep(Duration::from_millis((n * 37) % 100)).await;
                 Outcome::Throttled(Some(Duration::from_secs(n)))
@@ -282,10 +290,12 @@ mod tests {
         // Ten a second that take 350 ms each: four at a time keep up, two do not.
         for (concurrency, all_leave) in [(4, true), (2, false)] {
             let (now, most, start) = (AtomicUsize::new(0), AtomicUsize::new(0), Instant::now());
-            let turns = Turns::new(start, Duration::from_secs(5), 50, RateUnit::Requests, 1);
+            let length = Duration::from_secs(5);
+            let window = Window { start, length, units: 50, end: start + length };
+            let turns = Turns::new(ready(Some(window)), RateUnit::Requests, 1);
             let (now, most) = (&now, &most);
             let outcomes = Batch::new(Channel::Apns, &push, &targets, &clock, turns)
-                .each(concurrency, |target, turn| async move {
+                .each(&targets, concurrency, |target, turn| async move {
                     let place: u32 = target.token.expose().parse().unwrap();
                     most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     let outcome = match turn.take().await {

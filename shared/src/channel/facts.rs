@@ -1,7 +1,5 @@
 //! What is known of each channel, as data.
 
-use std::time::Duration;
-
 use crate::domain::Channel;
 
 /// How a vendor counts its rate.
@@ -24,8 +22,6 @@ pub struct ChannelFacts {
     pub default_rate: u32,
     /// For how long the rate is to grow after a rest, in seconds, before all of it is used.
     pub ramp_secs: u32,
-    /// How long before its turn a request is to be begun, where it takes another one first.
-    pub lead: Duration,
     /// Whether "too fast" is said to the app, and not to one device or one of several push services.
     pub throttles_the_app: bool,
 }
@@ -60,7 +56,5 @@ pub const fn traits(channel: Channel) -> ChannelFacts {
     // messages at scale"): a cautious minute.
     let ramp_secs = if matches!(channel, Channel::Fcm) { 60 } else { 0 };
     let throttles_the_app = !matches!(channel, Channel::Ws | Channel::Apns | Channel::Webpush);
-    // A message to a list is saved first.
-    let lead = if matches!(channel, Channel::Vivo) { Duration::from_millis(500) } else { Duration::ZERO };
-    ChannelFacts { max_batch, rate_unit, default_rate, ramp_secs, lead, throttles_the_app }
+    ChannelFacts { max_batch, rate_unit, default_rate, ramp_secs, throttles_the_app }
 }

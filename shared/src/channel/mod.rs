@@ -57,7 +57,7 @@ pub use check::{Measured, TooLarge, check};
 pub use facts::{ChannelFacts, RateUnit, traits};
 pub use rate::{granted, largest_request, pace, units};
 pub use rest::RestError;
-pub use turns::Turns;
+pub use turns::{Turns, Window};
 
 /// Why the senders could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -173,8 +173,8 @@ impl Senders {
 
     /// Sends a push to a batch of targets: exactly one outcome for each, in their order.
     ///
-    /// Every request leaves at its turn; one that would leave later, second tries included, is not sent, and its targets
-    /// are [`Outcome::Unsent`]. A channel that has no sender, or for which the app has no credential, is
+    /// Turns are asked for when all else is ready. Every request leaves at its turn; one that would leave later, second tries
+    /// included, is not sent, and its targets are [`Outcome::Unsent`]. A channel that has no sender, or for which the app has no credential, is
     /// [`Outcome::Config`] for all. Once the push is past its deadline nothing more of it leaves, and the rest is
     /// [`Outcome::Transient`]: the caller, who knows the deadline too, counts it as expired.
     pub fn send<'a>(

@@ -15,6 +15,7 @@ use p256::pkcs8::EncodePrivateKey;
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use crate::domain::notification::{Badge, InterruptionLevel, Translation, Wake};
 use crate::domain::{
@@ -23,7 +24,7 @@ use crate::domain::{
 use crate::runtime::Clock;
 
 use super::access::{AccessTokens, tests::Memory};
-use super::{Senders, Shared, Target, rest};
+use super::{RateUnit, Senders, Shared, Target, Turns, rest};
 pub(crate) use connections::Api;
 pub(crate) use odd::{any_answer, assert_sound, odd_targets};
 pub(crate) use raw::RawVendor;
@@ -121,6 +122,18 @@ pub(super) fn targets(count: usize) -> Vec<Target> {
 /// One target with a token.
 pub(crate) fn target(token: &str) -> Target {
     Target { token: DeviceToken::new(token), package: None, wording: Wording::default() }
+}
+
+/// Turns of which nobody gets any. The first who asks for one waits until what is then received is dropped.
+pub(super) fn no_turns() -> (Turns, oneshot::Receiver<oneshot::Sender<()>>) {
+    let (tell, asked) = oneshot::channel();
+    let refuse = async {
+        let (waits, dropped) = oneshot::channel();
+        let _ = tell.send(waits);
+        let _ = dropped.await;
+        None
+    };
+    (Turns::new(refuse, RateUnit::Requests, 1_000), asked)
 }
 
 /// An app that can reach nobody yet.

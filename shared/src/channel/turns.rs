@@ -2,11 +2,17 @@
 //!
 //! The sum of what all workers send is bounded by the windows, which do not overlap. So a request that comes late for its
 //! turn is not sent, however little is missing: behind its turn is someone else's.
+//!
+//! The window is taken when the first request asks for its turn, and a request asks when all else is done: it is encrypted
+//! and signed, its access token is there, its connection stands. Turns that were taken before would pass meanwhile.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use tokio::time::{Instant, sleep_until};
 
 use super::RateUnit;
@@ -16,52 +22,46 @@ use super::RateUnit;
 const LATE: Duration = Duration::from_millis(25);
 
 /// The turns of a batch's requests.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Turns {
-    window: Option<Span>,
+    /// `None`: a turn is at any time. Without a window there is none.
+    window: Option<Shared<BoxFuture<'static, Option<Window>>>>,
+    unit: RateUnit,
     /// Most devices in a request.
     most: usize,
     /// Whether the vendor has asked for time.
     is_over: Arc<AtomicBool>,
 }
 
+/// What is reserved for a batch.
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    start: Instant,
-    length: Duration,
-    units: u32,
-    unit: RateUnit,
-    /// Nothing leaves later than this.
-    end: Option<Instant>,
+pub struct Window {
+    /// The first turn.
+    pub start: Instant,
+    /// Over which the turns are spread.
+    pub length: Duration,
+    /// For how many units there is room.
+    pub units: u32,
+    /// No turn is later than this.
+    pub end: Instant,
 }
 
-/// The turn of a request was over before it could leave, or the vendor had asked for time. It was not sent.
+/// The turn of a request was over before it could leave, or there is none, or the vendor had asked for time. It was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it came too late for its turn, or the vendor had asked for time")]
 pub(super) struct Missed;
 
 impl Turns {
-    /// Turns of a window that begins `start` and has room for so many `units`, for requests that name no more than `most`
-    /// devices.
-    pub fn new(start: Instant, length: Duration, units: u32, unit: RateUnit, most: usize) -> Self {
-        Self {
-            window: Some(Span { start, length, units, unit, end: None }),
-            most: most.max(1),
-            is_over: Arc::default(),
-        }
-    }
-
-    /// The same, without those that come after a moment.
-    #[must_use]
-    pub fn until(self, end: Instant) -> Self {
-        let window = self.window.map(|window| Span { end: Some(end), ..window });
-        Self { window, ..self }
+    /// Turns of the window that `reserve` brings when the first is asked for, if it does, for requests that name no more than
+    /// `most` devices.
+    pub fn new(reserve: impl Future<Output = Option<Window>> + Send + 'static, unit: RateUnit, most: usize) -> Self {
+        Self { window: Some(reserve.boxed().shared()), unit, most: most.max(1), is_over: Arc::default() }
     }
 
     /// Turns at any time.
     #[cfg(test)]
     pub(crate) fn freely() -> Self {
-        Self { window: None, most: usize::MAX, is_over: Arc::default() }
+        Self { window: None, unit: RateUnit::Requests, most: usize::MAX, is_over: Arc::default() }
     }
 
     /// Most devices in a request.
@@ -71,9 +71,9 @@ impl Turns {
 
     /// What a request to so many devices takes.
     pub(super) fn units(&self, devices: usize) -> u32 {
-        match self.window.map(|window| window.unit) {
-            Some(RateUnit::Devices) => u32::try_from(devices).unwrap_or(u32::MAX),
-            Some(RateUnit::Requests) | None => 1,
+        match self.unit {
+            RateUnit::Devices => u32::try_from(devices).unwrap_or(u32::MAX),
+            RateUnit::Requests => 1,
         }
     }
 
@@ -84,35 +84,38 @@ impl Turns {
 
     /// The turn of a request before which requests of so many units have theirs.
     pub(super) fn after(&self, before: u32) -> Turn {
-        let due = self.window.map(|Span { start, length, units, end, .. }| {
-            // What is not reserved has no turn.
-            let place = length.as_nanos() * u128::from(before) / u128::from(units.max(1));
-            let due = start + Duration::from_nanos(u64::try_from(place).unwrap_or(u64::MAX));
-            (before < units && end.is_none_or(|end| due <= end)).then_some(due)
-        });
-        Turn { due, is_taken: AtomicBool::new(false), is_over: self.is_over.clone() }
+        Turn { turns: Some(self.clone()), before, is_taken: AtomicBool::new(false) }
+    }
+}
+
+impl Window {
+    /// When the turn is before which so many units have theirs. What is not reserved has no turn.
+    fn due(&self, before: u32) -> Option<Instant> {
+        let place = self.length.as_nanos() * u128::from(before) / u128::from(self.units.max(1));
+        let due = self.start + Duration::from_nanos(u64::try_from(place).unwrap_or(u64::MAX));
+        (before < self.units && due <= self.end).then_some(due)
     }
 }
 
 /// When one request leaves.
-#[derive(Debug)]
 pub(super) struct Turn {
-    /// `None`: at any time. `Some(None)`: never.
-    due: Option<Option<Instant>>,
+    /// `None`: at any time.
+    turns: Option<Turns>,
+    before: u32,
     is_taken: AtomicBool,
-    is_over: Arc<AtomicBool>,
 }
 
 impl Turn {
     /// For what no rate is for, such as asking for an access token.
     pub(super) fn free() -> Self {
-        Self { due: None, is_taken: AtomicBool::new(false), is_over: Arc::default() }
+        Self { turns: None, before: 0, is_taken: AtomicBool::new(false) }
     }
 
     /// Waits until it is about to come, so as not to hold meanwhile what others need.
     pub(super) async fn near(&self) {
-        if let Some(Some(due)) = self.due
-            && !self.is_over.load(Ordering::Relaxed)
+        if let Some(Turns { window: Some(window), is_over, .. }) = &self.turns
+            && let Some(due) = window.clone().await.and_then(|window| window.due(self.before))
+            && !is_over.load(Ordering::Relaxed)
         {
             sleep_until(due).await;
         }
@@ -120,27 +123,32 @@ impl Turn {
 
     /// Waits for it, and takes it. A second request has no turn.
     pub(super) async fn take(&self) -> Result<(), Missed> {
-        let due = match self.due {
-            None => return Ok(()),
-            Some(due) => due.ok_or(Missed)?,
-        };
+        let Some(Turns { window: Some(window), is_over, .. }) = &self.turns else { return Ok(()) };
+        let due = window.clone().await.and_then(|window| window.due(self.before)).ok_or(Missed)?;
         self.near().await;
-        if self.is_over.load(Ordering::Relaxed) {
-            return Err(Missed);
-        }
         let is_late = due.elapsed() > LATE;
-        if is_late || self.is_taken.swap(true, Ordering::Relaxed) { Err(Missed) } else { Ok(()) }
+        let is_over = is_over.load(Ordering::Relaxed);
+        if is_over || is_late || self.is_taken.swap(true, Ordering::Relaxed) { Err(Missed) } else { Ok(()) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+    use std::sync::atomic::AtomicU32;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// A window of a second that begins in a second.
+    fn window(units: u32) -> Window {
+        let start = Instant::now() + SECOND;
+        Window { start, length: SECOND, units, end: start + SECOND }
+    }
+
     fn turns(units: u32, unit: RateUnit) -> Turns {
-        Turns::new(Instant::now() + SECOND, SECOND, units, unit, 100)
+        Turns::new(ready(Some(window(units))), unit, 100)
     }
 
     #[tokio::test(start_paused = true)]
@@ -166,7 +174,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_turn_comes_after_the_end() {
-        let turns = turns(10, RateUnit::Requests).until(Instant::now() + SECOND + SECOND / 2);
+        let end = Instant::now() + SECOND + SECOND / 2;
+        let turns = Turns::new(ready(Some(Window { end, ..window(10) })), RateUnit::Requests, 100);
         assert_eq!(turns.after(5).take().await, Ok(()));
         assert_eq!(turns.after(6).take().await, Err(Missed));
     }
@@ -185,6 +194,31 @@ mod tests {
         turns.end();
         assert_eq!((before[1].take().await, turns.after(9).take().await), (Err(Missed), Err(Missed)));
         assert_eq!(now.elapsed(), SECOND, "and none waits in vain");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_is_reserved_once_and_when_the_first_is_ready() {
+        let reserved = Arc::new(AtomicU32::new(0));
+        let count = reserved.clone();
+        let reserve = async move {
+            tokio::time::sleep(SECOND).await;
+            count.fetch_add(1, Ordering::Relaxed);
+            Some(window(10))
+        };
+        let (turns, now) = (Turns::new(reserve, RateUnit::Requests, 100), Instant::now());
+        let (first, second) = (turns.after(0), turns.after(5));
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(reserved.load(Ordering::Relaxed), 0, "nobody has asked");
+        let taken = futures::join!(second.take(), first.take());
+        assert_eq!((taken, reserved.load(Ordering::Relaxed)), ((Ok(()), Ok(())), 1));
+        assert_eq!(now.elapsed(), SECOND * 7 / 2, "a second each for getting ready, reserving and waiting");
+    }
+
+    #[tokio::test]
+    async fn without_a_window_nobody_leaves() {
+        let turns = Turns::new(ready(None), RateUnit::Requests, 100);
+        turns.after(0).near().await;
+        assert_eq!(turns.after(0).take().await, Err(Missed));
     }
 
     #[tokio::test]

@@ -88,7 +88,10 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &ApnsCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => batch.each(self.pool.concurrency(), |target, turn| job.send(target, turn)).await,
+            Ok(job) => {
+                self.pool.warm(&job.site).await;
+                batch.each(batch.targets, self.pool.concurrency(), |target, turn| job.send(target, turn)).await
+            }
             Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::channel::testkit::{self, MovedClock, Reply, Vendor, a_live_push, target};
-use crate::channel::{RateUnit, Turns};
+use crate::channel::{RateUnit, Turns, Window};
 use crate::domain::notification::Wake;
 use crate::domain::{Channel, Push, Timestamp};
 
@@ -131,6 +131,26 @@ async fn a_batch_warms_its_connection_up_with_its_first_notification() {
 }
 
 #[tokio::test]
+async fn a_turn_is_asked_for_when_there_is_a_connection() {
+    let vendor = Vendor::start(|_| Reply::ok()).await;
+    let (clock, targets, (turns, asked)) = (Clock::system(), devices(3), testkit::no_turns());
+    let (push, sender) = (a_live_push(&clock), Sender::with_settings(vendor.tls(), clock.clone(), TEST_SETTINGS));
+    let batch = Batch::new(Channel::Apns, &push, &targets, &clock, turns);
+    let credentials = testkit::apns_credentials(&vendor.endpoint);
+    let connections = async {
+        let _waits = asked.await.unwrap();
+        // The vendor hears of the end of its handshake later than we do.
+        while vendor.connections() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let connections = tokio::time::timeout(Duration::from_secs(10), connections);
+    let (outcomes, connected) = futures::join!(sender.send(&credentials, &batch), connections);
+    assert_eq!((outcomes, connected), (vec![Outcome::Unsent; 3], Ok(())));
+    assert!(vendor.asked().is_empty());
+}
+
+#[tokio::test]
 async fn a_goaway_amid_a_batch_loses_no_target_and_doubles_none() {
     let vendor = Vendor::start(|asked| match asked.number {
         40 => Reply::GoAway(Reason::NO_ERROR),
@@ -141,7 +161,8 @@ async fn a_goaway_amid_a_batch_loses_no_target_and_doubles_none() {
     let (push, sender) = (a_live_push(&clock), Sender::with_settings(vendor.tls(), clock.clone(), TEST_SETTINGS));
     // Before the first is answered the others have no stream, so the window begins late.
     let start = Instant::now() + Duration::from_millis(300);
-    let turns = Turns::new(start, Duration::from_millis(400), 200, RateUnit::Requests, 1);
+    let window = Window { start, length: Duration::from_millis(400), units: 200, end: start + Duration::from_secs(1) };
+    let turns = Turns::new(std::future::ready(Some(window)), RateUnit::Requests, 1);
     let batch = Batch::new(Channel::Apns, &push, &targets, &clock, turns);
     let outcomes = sender.send(&testkit::apns_credentials(&vendor.endpoint), &batch).await;
     assert_eq!(outcomes.len(), 200);

@@ -71,7 +71,12 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &FcmCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => batch.each(self.pool.concurrency(), |target, turn| job.send(target, turn)).await,
+            Ok(job) => match job.ready().await {
+                Ok(()) => {
+                    batch.each(batch.targets, self.pool.concurrency(), |target, turn| job.send(target, turn)).await
+                }
+                Err(refusal) => batch.all(&refusal.outcome()),
+            },
             Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
@@ -105,6 +110,13 @@ impl<'a> Job<'a> {
             account: sender.accounts.of(&credentials.service_account).map_err(|_| Error::Settings)?,
             payloads: batch.by_wording(|wording| Payload::new(batch.push, wording))?,
         })
+    }
+
+    /// All that takes time and is not a message: a connection, and an access token.
+    async fn ready(&self) -> Result<(), Refusal> {
+        self.account.token(None).await?;
+        self.pool.warm(&self.site).await;
+        Ok(())
     }
 
     /// Sends to one device.

@@ -232,3 +232,30 @@ async fn settings_that_cannot_work_are_for_a_person_to_mend() {
     }
     assert_eq!(vendor.asked().len(), 0);
 }
+
+#[tokio::test]
+async fn a_turn_is_asked_for_when_there_is_an_access_token() {
+    let vendor = vendor(|_| taken()).await;
+    let (clock, targets, (turns, asked)) = (Clock::system(), targets(3), testkit::no_turns());
+    let (push, sender) = (a_live_push(&clock), sender(&vendor, &clock));
+    let batch = Batch::new(Channel::Fcm, &push, &targets, &clock, turns);
+    let (credentials, grants) = (credentials(&vendor), async {
+        let _waits = asked.await.unwrap();
+        grants(&vendor)
+    });
+    let (outcomes, grants) = futures::join!(sender.send(&credentials, &batch), grants);
+    assert_eq!((outcomes, grants), (vec![Outcome::Unsent; 3], 1));
+}
+
+#[tokio::test]
+async fn without_an_access_token_no_turn_is_asked_for() {
+    let vendor = Vendor::start(|_| Reply::Answer(400, json!({"error": "invalid_grant"}).to_string())).await;
+    let (clock, targets, (turns, asked)) = (Clock::system(), targets(3), testkit::no_turns());
+    let (push, sender) = (a_live_push(&clock), sender(&vendor, &clock));
+    let batch = Batch::new(Channel::Fcm, &push, &targets, &clock, turns);
+    let credentials = credentials(&vendor);
+    tokio::select! {
+        outcomes = sender.send(&credentials, &batch) => assert_eq!(outcomes, vec![Outcome::Config; 3]),
+        Ok(_) = asked => panic!("a turn is asked for"),
+    }
+}

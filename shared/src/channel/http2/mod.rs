@@ -99,6 +99,12 @@ impl Pool {
         }
     }
 
+    /// Opens a connection to a site, if there is none. Whether it can be had is for the first request to say.
+    pub(super) async fn warm(&self, site: &Site) {
+        let line = &self.lines(site)[0];
+        drop(tokio::time::timeout(self.settings.request_timeout, self.connection(site, line)).await);
+    }
+
     async fn try_send(
         &self,
         site: &Site,

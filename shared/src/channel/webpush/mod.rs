@@ -12,6 +12,7 @@ mod subscription;
 use std::sync::Arc;
 
 use http::{HeaderValue, header};
+use reqwest::Url;
 
 use crate::domain::{Outcome, WebpushCredentials};
 
@@ -74,7 +75,7 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &WebpushCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => batch.each(CONCURRENCY, |target, turn| job.send(target, turn)).await,
+            Ok(job) => batch.each(job.seal_all().await, CONCURRENCY, |sealed, turn| job.send(sealed, turn)).await,
             Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
@@ -104,15 +105,41 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// The messages for all browsers of the batch, in their order.
+    async fn seal_all(&self) -> Vec<Result<Sealed, Error>> {
+        let mut all = Vec::with_capacity(self.batch.targets.len());
+        for target in self.batch.targets {
+            all.push(self.seal(target));
+            // Each takes a while, in which the batch before may have answers to read.
+            tokio::task::yield_now().await;
+        }
+        all
+    }
+
+    fn seal(&self, target: &Target) -> Result<Sealed, Error> {
+        let subscription = Subscription::read(&target.token, self.credentials)?;
+        let text = self.texts.of(target).ok_or(Unfit::NoNotification)?;
+        let body = encryption::encrypt(text, &subscription.key, &subscription.auth)?;
+        let authorization = self.signer.authorization(&subscription.origin(), self.batch.clock.now())?;
+        Ok(Sealed { endpoint: subscription.endpoint, body, authorization })
+    }
+
     /// Sends to one browser.
-    async fn send(&self, target: &Target, turn: Turn) -> Outcome {
+    async fn send(&self, sealed: Result<Sealed, Error>, turn: Turn) -> Outcome {
         if !self.batch.is_alive() {
             return Outcome::Transient(None);
         }
-        let request = match self.request(target) {
-            Ok(request) => request,
+        let Sealed { endpoint, body, authorization } = match sealed {
+            Ok(sealed) => sealed,
             Err(error) => return error.outcome(),
         };
+        let request = self.shared.http.post(endpoint.as_str(), "application/octet-stream", body);
+        let request = request
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::CONTENT_ENCODING, "aes128gcm")
+            .header("ttl", payload::ttl(self.batch.remaining_secs()))
+            .header("urgency", self.urgency)
+            .header("topic", &self.topic);
         match self.batch.ask(&self.shared.http, &turn, request).await {
             Ok(Answer { status, retry_after, .. }) => {
                 let outcome = answer::outcome(status, retry_after);
@@ -122,20 +149,13 @@ impl<'a> Job<'a> {
             Err(outcome) => outcome,
         }
     }
+}
 
-    fn request(&self, target: &Target) -> Result<reqwest::RequestBuilder, Error> {
-        let subscription = Subscription::read(&target.token, self.credentials)?;
-        let text = self.texts.of(target).ok_or(Unfit::NoNotification)?;
-        let body = encryption::encrypt(text, &subscription.key, &subscription.auth)?;
-        let authorization = self.signer.authorization(&subscription.origin(), self.batch.clock.now())?;
-        let request = self.shared.http.post(subscription.endpoint.as_str(), "application/octet-stream", body);
-        Ok(request
-            .header(header::AUTHORIZATION, authorization)
-            .header(header::CONTENT_ENCODING, "aes128gcm")
-            .header("ttl", payload::ttl(self.batch.remaining_secs()))
-            .header("urgency", self.urgency)
-            .header("topic", &self.topic))
-    }
+/// A message for one browser.
+struct Sealed {
+    endpoint: Url,
+    body: Vec<u8>,
+    authorization: HeaderValue,
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Sender {
     /// One outcome for each connection of the batch.
     pub(super) async fn send(&self, batch: &Batch<'_>) -> Vec<Outcome> {
         let job = Job { client: &self.client, batch, frame: Blob::new(frame(batch.push).into_bytes()) };
-        batch.each(CONCURRENCY, |target, turn| job.send(target, turn)).await
+        batch.each(batch.targets, CONCURRENCY, |target, turn| job.send(target, turn)).await
     }
 }
 
