@@ -1,6 +1,8 @@
 //! The account of a push: how many devices it was for, and what came of each, by channel.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, ready};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -80,24 +82,13 @@ impl AccountStore {
     /// died while it addressed users, and those who have left their sockets since are addressed again.
     pub async fn of(&self, push: &Push, now: Timestamp) -> Result<PushAccount, StoreError> {
         let all = push.shards();
-        let shards = stream::iter(all.clone()).map(|shard| self.shard(push.id, shard)).buffered(SHARDS_AT_ONCE);
-        let shards: Vec<Option<ShardRecord>> = shards.try_collect().await?;
-        let mut channels = BTreeMap::new();
-        for (shard, record) in all.iter().zip(&shards) {
-            let Some(record) = record else { continue };
-            add_shard(&mut channels, record, |channel, slice| BatchKey {
-                push: push.id,
-                shard: *shard,
-                channel,
-                slice,
-                attempt: 0,
-            });
-        }
+        let count = all.len();
+        let Sums { mut channels, cut, readdresses } = sum_up(all, |shard| self.shard(push.id, shard)).await?;
         let is_under_way = channels.values().any(|account| account.pending > 0)
             // Who has left a socket meanwhile is addressed again as long as the push lives, and then no more.
-            || push.is_alive(now) && shards.iter().flatten().any(ShardRecord::readdresses);
-        let progress = match shards.iter().flatten().count() {
-            cut if cut == all.len() && !is_under_way => Progress::Done,
+            || push.is_alive(now) && readdresses;
+        let progress = match cut {
+            cut if cut == count && !is_under_way => Progress::Done,
             0 => Progress::Accepted,
             _ => Progress::Sending,
         };
@@ -114,7 +105,7 @@ impl AccountStore {
         let Some(cuts) = self.snapshots.cuts(push, shard).await? else { return Ok(None) };
         let readdressed = self.ledger.readdressed(push, shard).await?.into_iter().collect();
         let batches = self.ledger.batches(push, shard).await?.into_iter().collect();
-        Ok(Some(ShardRecord { cuts, readdressed, batches }))
+        Ok(Some(ShardRecord { push, shard, cuts, readdressed, batches }))
     }
 
     async fn stopped(&self, app: &AppId, channel: Channel) -> Result<Option<Stopped>, StoreError> {
@@ -126,15 +117,118 @@ impl AccountStore {
     }
 }
 
+/// Adds up shards, of which as many are held at once as are read side by side: an app of a hundred million users has
+/// fifteen hundred.
+async fn sum_up<R: Borrow<ShardRecord>, Reading>(
+    shards: Vec<Shard>,
+    read: impl Fn(Shard) -> Reading,
+) -> Result<Sums, StoreError>
+where
+    Reading: Future<Output = Result<Option<R>, StoreError>>,
+{
+    stream::iter(shards)
+        .map(|shard| {
+            let reading = read(shard);
+            // Added up here and not behind `buffered`: one that is read before its turn waits as sums.
+            async move { Ok(reading.await?.map(|record| record.borrow().sums()).unwrap_or_default()) }
+        })
+        .buffered(SHARDS_AT_ONCE)
+        .try_fold(Sums::default(), |sums, shard| ready(Ok(sums.and(shard))))
+        .await
+}
+
+/// What is kept of shards.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sums {
+    channels: BTreeMap<Channel, Account>,
+    /// How many are cut.
+    cut: usize,
+    /// Whether there are users who are yet to be addressed again.
+    readdresses: bool,
+}
+
+impl Sums {
+    fn and(mut self, other: Self) -> Self {
+        for (channel, account) in other.channels {
+            self.channels.entry(channel).or_default().add(account);
+        }
+        Self { channels: self.channels, cut: self.cut + other.cut, readdresses: self.readdresses || other.readdresses }
+    }
+}
+
+impl Account {
+    fn add(&mut self, other: Self) {
+        self.targeted += other.targeted;
+        self.settled += other.settled;
+        self.pending += other.pending;
+        other.complaints.into_iter().for_each(|complaint| self.complain(complaint));
+    }
+
+    fn complain(&mut self, complaint: String) {
+        if self.complaints.len() < COMPLAINTS {
+            self.complaints.insert(complaint);
+        }
+    }
+}
+
 /// What is written of a shard that is cut.
 struct ShardRecord {
+    push: PushId,
+    shard: Shard,
     cuts: Cuts,
     readdressed: BTreeMap<BatchKey, Readdressed>,
     batches: BTreeMap<BatchKey, Record>,
 }
 
 impl ShardRecord {
-    /// Whether there are users who are yet to be addressed again.
+    fn sums(&self) -> Sums {
+        let mut channels: BTreeMap<Channel, Account> = BTreeMap::new();
+        for (channel, slice, count) in self.slices() {
+            channels.entry(channel).or_default().add(self.account(channel, slice, count));
+        }
+        let again = self.readdressed.values().map(|again| &again.cuts.suppressed);
+        for (channel, count) in std::iter::once(&self.cuts.suppressed).chain(again).flatten() {
+            let account = channels.entry(*channel).or_default();
+            account.targeted += count;
+            account.settled.suppressed += count;
+        }
+        Sums { channels, cut: 1, readdresses: self.readdresses() }
+    }
+
+    /// All slices, with their devices when they were cut.
+    fn slices(&self) -> impl Iterator<Item = (Channel, String, u32)> {
+        let first = self.cuts.slices.iter().flat_map(|(channel, slices)| {
+            slices.iter().enumerate().map(|(number, (_, count))| (*channel, number.to_string(), *count))
+        });
+        let again = self.readdressed.iter().flat_map(|(from, readdressed)| {
+            readdressed.cuts.slices.iter().flat_map(move |(channel, slices)| {
+                slices
+                    .iter()
+                    .enumerate()
+                    .map(move |(number, (_, count))| (*channel, from.readdressed_slice(number), *count))
+            })
+        });
+        first.chain(again)
+    }
+
+    /// What came of one slice, over all its attempts.
+    fn account(&self, channel: Channel, slice: String, count: u32) -> Account {
+        let mut key = BatchKey { push: self.push, shard: self.shard, channel, slice, attempt: 0 };
+        // A batch that was leased says for how many it really was.
+        let targeted = self.batches.get(&key).map_or(count, |record| record.targets);
+        let mut account = Account { targeted, ..Account::default() };
+        while let Some(record) = self.batches.get(&key) {
+            if let Some(done) = &record.done {
+                account.settled += done.tally;
+                done.complaint.iter().for_each(|complaint| account.complain(complaint.clone()));
+            }
+            let Some(next) = key.next_attempt() else { break };
+            key = next;
+        }
+        account.pending = targeted.saturating_sub(account.settled.total());
+        account
+    }
+
     fn readdresses(&self) -> bool {
         self.batches.iter().any(|(key, record)| {
             let done = record.done.as_ref();
@@ -143,61 +237,22 @@ impl ShardRecord {
     }
 }
 
-fn add_shard(
-    accounts: &mut BTreeMap<Channel, Account>,
-    ShardRecord { cuts, readdressed, batches }: &ShardRecord,
-    first_attempt: impl Fn(Channel, String) -> BatchKey,
-) {
-    let first = cuts.slices.iter().flat_map(|(channel, slices)| {
-        slices.iter().enumerate().map(|(number, (_, count))| (*channel, number.to_string(), *count))
-    });
-    let again = readdressed.iter().flat_map(|(from, readdressed)| {
-        readdressed.cuts.slices.iter().flat_map(move |(channel, slices)| {
-            slices
-                .iter()
-                .enumerate()
-                .map(move |(number, (_, count))| (*channel, from.readdressed_slice(number), *count))
-        })
-    });
-    for (channel, slice, count) in first.chain(again) {
-        let mut key = first_attempt(channel, slice);
-        // A batch that was leased says for how many it really was.
-        let targeted = batches.get(&key).map_or(count, |record| record.targets);
-        let account = accounts.entry(channel).or_default();
-        let mut settled = Tally::default();
-        while let Some(record) = batches.get(&key) {
-            if let Some(done) = &record.done {
-                settled += done.tally;
-                if account.complaints.len() < COMPLAINTS {
-                    account.complaints.extend(done.complaint.clone());
-                }
-            }
-            let Some(next) = key.next_attempt() else { break };
-            key = next;
-        }
-        account.targeted += targeted;
-        account.settled += settled;
-        account.pending += targeted.saturating_sub(settled.total());
-    }
-    for suppressed in std::iter::once(&cuts.suppressed).chain(readdressed.values().map(|again| &again.cuts.suppressed))
-    {
-        for (channel, count) in suppressed {
-            let account = accounts.entry(*channel).or_default();
-            account.targeted += count;
-            account.settled.suppressed += count;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+
     use crate::domain::ShardSet;
     use crate::store::Done;
 
     use super::*;
 
+    fn push() -> PushId {
+        PushId::from_u128(1)
+    }
+
     fn key(channel: Channel, slice: &str, attempt: u8) -> BatchKey {
-        BatchKey { push: PushId::from_u128(1), shard: Shard(0), channel, slice: slice.to_owned(), attempt }
+        BatchKey { push: push(), shard: Shard(0), channel, slice: slice.to_owned(), attempt }
     }
 
     fn done(delivered: u32, invalid: u32, retry: Vec<u16>) -> Record {
@@ -206,14 +261,17 @@ mod tests {
         Record { targets, done: Some(Done { tally, retry, ..Done::default() }) }
     }
 
-    #[test]
-    fn every_device_is_settled_or_pending() {
-        let nothing = || Cuts {
+    fn nothing() -> Cuts {
+        Cuts {
             at: Timestamp::from_secs(0),
             slices: BTreeMap::new(),
             suppressed: BTreeMap::new(),
             sockets: ShardSet::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn every_device_is_settled_or_pending() {
         let cuts = Cuts {
             slices: BTreeMap::from([(Channel::Apns, vec![(0, 5), (9, 4)]), (Channel::Ws, vec![(0, 3)])]),
             suppressed: BTreeMap::from([(Channel::Fcm, 2)]),
@@ -229,17 +287,80 @@ mod tests {
             (key(Channel::Apns, "1", 0), Record { targets: 5, done: None }),
             (key(Channel::Apns, "r0.0.0", 0), done(2, 0, vec![])),
         ]);
-        let mut accounts = BTreeMap::new();
         let readdressed = BTreeMap::from([(key(Channel::Ws, "0", 0), gone)]);
-        add_shard(&mut accounts, &ShardRecord { cuts, readdressed, batches }, |channel, slice| key(channel, &slice, 0));
+        let record = ShardRecord { push: push(), shard: Shard(0), cuts, readdressed, batches };
         let tally = |delivered, invalid, suppressed| Tally { delivered, invalid, suppressed, ..Tally::default() };
         assert_eq!(
-            accounts,
+            record.sums().channels,
             BTreeMap::from([
                 (Channel::Ws, Account { targeted: 3, settled: tally(1, 2, 0), pending: 0, ..Account::default() }),
                 (Channel::Apns, Account { targeted: 12, settled: tally(5, 1, 0), pending: 6, ..Account::default() }),
                 (Channel::Fcm, Account { targeted: 2, settled: tally(0, 0, 2), pending: 0, ..Account::default() }),
             ])
         );
+    }
+
+    /// A shard of one batch for three devices, of which one is pending, and a complaint that only it has.
+    fn a_shard(shard: Shard) -> ShardRecord {
+        let cuts = Cuts { slices: BTreeMap::from([(Channel::Fcm, vec![(0, 3)])]), ..nothing() };
+        let mut record = done(2, 0, vec![0]);
+        if let Some(done) = &mut record.done {
+            done.complaint = Some(format!("{:05}", shard.0));
+        }
+        let batches = BTreeMap::from([(BatchKey { shard, ..key(Channel::Fcm, "0", 0) }, record)]);
+        ShardRecord { push: push(), shard, cuts, readdressed: BTreeMap::new(), batches }
+    }
+
+    #[tokio::test]
+    async fn shards_add_up_and_their_first_complaints_are_kept() {
+        // The first are the last to be read; one is not cut, and one is to address users again.
+        let read = |shard: Shard| async move {
+            for _ in shard.0..SHARDS_AT_ONCE as u16 {
+                tokio::task::yield_now().await;
+            }
+            let mut record = a_shard(shard);
+            if shard.0 == 20 {
+                record.batches.values_mut().flat_map(|record| &mut record.done).for_each(|done| done.readdress.push(1));
+            }
+            Ok((shard.0 != 2).then_some(record))
+        };
+        let shards = |count| (0..count).map(Shard).collect();
+        let sums = sum_up(shards(20), read).await.unwrap();
+        let settled = Tally { delivered: 38, ..Tally::default() };
+        let complaints = [0, 1, 3, 4, 5, 6, 7, 8, 9, 10].map(|shard| format!("{shard:05}")).into();
+        let account = Account { targeted: 57, settled, pending: 19, complaints, stopped: None };
+        assert_eq!(sums, Sums { channels: [(Channel::Fcm, account)].into(), cut: 19, readdresses: false });
+        assert!(sum_up(shards(21), read).await.unwrap().readdresses);
+    }
+
+    #[tokio::test]
+    async fn no_more_shards_are_held_than_are_read_side_by_side() {
+        #[derive(Default)]
+        struct Count {
+            now: AtomicUsize,
+            most: AtomicUsize,
+        }
+        struct Held<'a>(ShardRecord, &'a Count);
+        impl Borrow<ShardRecord> for Held<'_> {
+            fn borrow(&self) -> &ShardRecord {
+                &self.0
+            }
+        }
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {
+                self.1.now.fetch_sub(1, Relaxed);
+            }
+        }
+        let count = &Count::default();
+        let read = |shard: Shard| async move {
+            let held = Held(a_shard(shard), count);
+            count.most.fetch_max(count.now.fetch_add(1, Relaxed) + 1, Relaxed);
+            tokio::task::yield_now().await;
+            Ok(Some(held))
+        };
+        let sums = sum_up((0..1_000).map(Shard).collect(), read).await.unwrap();
+        assert_eq!((sums.cut, sums.channels[&Channel::Fcm].targeted), (1_000, 3_000));
+        let most = count.most.load(Relaxed);
+        assert!((2..=SHARDS_AT_ONCE).contains(&most), "{most}");
     }
 }

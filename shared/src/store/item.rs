@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::query::paginator::QueryPaginatorItems;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, TransactWriteItem};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -134,9 +135,36 @@ pub(super) async fn query_at(
     client: &Client,
     table: &str,
     pk: &str,
-    (from, to): (&str, &str),
+    range: (&str, &str),
     consistency: Consistency,
 ) -> Result<Vec<Item>, StoreError> {
+    let items = between(client, table, pk, range, consistency).send();
+    items.try_collect().await.map_err(StoreError::from)
+}
+
+/// What is read of each item of such a range, strongly consistent, in order. Of the items a page is held at a time.
+pub(super) async fn query_as<T>(
+    client: &Client,
+    table: &str,
+    pk: &str,
+    range: (&str, &str),
+    read: impl Fn(&Item) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut items = between(client, table, pk, range, Consistency::Strong).send();
+    let mut all = Vec::new();
+    while let Some(item) = items.next().await {
+        all.push(read(&item?)?);
+    }
+    Ok(all)
+}
+
+fn between(
+    client: &Client,
+    table: &str,
+    pk: &str,
+    (from, to): (&str, &str),
+    consistency: Consistency,
+) -> QueryPaginatorItems {
     client
         .query()
         .table_name(table)
@@ -147,10 +175,6 @@ pub(super) async fn query_at(
         .consistent_read(consistency == Consistency::Strong)
         .into_paginator()
         .items()
-        .send()
-        .try_collect()
-        .await
-        .map_err(StoreError::from)
 }
 
 /// Waits before the next try of something that others get in the way of: a random part of a growing span.

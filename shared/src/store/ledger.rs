@@ -237,27 +237,21 @@ impl LedgerStore {
     /// All batches of one shard of a push, strongly consistent, by their names in the ledger.
     pub async fn batches(&self, push: PushId, shard: Shard) -> Result<Vec<(BatchKey, Record)>, StoreError> {
         let pk = keys::ledger(push, shard);
-        let items = item::query(&self.client, &self.table, &pk, "batch#", "batch#~").await?;
-        items
-            .iter()
-            .map(|item| {
-                let key = text(item, "sk").and_then(|sk| parse_key(push, shard, sk.strip_prefix("batch#")?));
-                Ok((key.ok_or_else(|| StoreError::corrupt("batch", "no key"))?, read(item)?))
-            })
-            .collect()
+        item::query_as(&self.client, &self.table, &pk, ("batch#", "batch#~"), |item| {
+            let key = text(item, "sk").and_then(|sk| parse_key(push, shard, sk.strip_prefix("batch#")?));
+            Ok((key.ok_or_else(|| StoreError::corrupt("batch", "no key"))?, read(item)?))
+        })
+        .await
     }
 
     /// All users of one shard of a push who were addressed again, strongly consistent.
     pub async fn readdressed(&self, push: PushId, shard: Shard) -> Result<Vec<(BatchKey, Readdressed)>, StoreError> {
         let pk = keys::ledger(push, shard);
-        let items = item::query(&self.client, &self.table, &pk, "readdressed#", "readdressed#~").await?;
-        items
-            .iter()
-            .map(|item| {
-                let from = text(item, "sk").and_then(|sk| parse_key(push, shard, sk.strip_prefix("readdressed#")?));
-                Ok((from.ok_or_else(|| StoreError::corrupt("readdressed", "no key"))?, read_readdressed(item)?))
-            })
-            .collect()
+        item::query_as(&self.client, &self.table, &pk, ("readdressed#", "readdressed#~"), |item| {
+            let from = text(item, "sk").and_then(|sk| parse_key(push, shard, sk.strip_prefix("readdressed#")?));
+            Ok((from.ok_or_else(|| StoreError::corrupt("readdressed", "no key"))?, read_readdressed(item)?))
+        })
+        .await
     }
 }
 
