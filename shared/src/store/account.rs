@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future, ready};
+use std::future::ready;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
