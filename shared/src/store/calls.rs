@@ -82,17 +82,8 @@ impl CallStore {
         if steps.is_empty() {
             return Ok(());
         }
-        for round in 0..ROUNDS {
-            let writes = steps.iter().map(|step| self.write(step.clone())).collect::<Result<Vec<_>, _>>()?;
-            match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-                Ok(_) => return Ok(()),
-                // There is nothing to take back.
-                Err(error) if last_refused(&error).is_some() => return Ok(()),
-                Err(error) if transaction_lost(&error) => backoff(round).await,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Contended(ROUNDS))
+        // Of what is refused there is nothing to take back.
+        self.write_all(&steps).await.map(drop)
     }
 
     async fn count_one(&self, call: Counted<'_>, rate: Rate, now: Timestamp) -> Result<Result<(), Rate>, StoreError> {
@@ -121,15 +112,20 @@ impl CallStore {
         rates: &[Rate],
         now: Timestamp,
     ) -> Result<Result<(), Rate>, StoreError> {
+        let steps: Vec<_> = rates.iter().map(|rate| Step::of(call, *rate, now)).collect();
+        Ok(self.write_all(&steps).await?.map_or(Ok(()), |refused| Err(rates[refused])))
+    }
+
+    /// Takes all steps or none, in one transaction. If none, says which was refused: the last of them.
+    async fn write_all(&self, steps: &[Step]) -> Result<Option<usize>, StoreError> {
         for round in 0..ROUNDS {
-            let steps = rates.iter().map(|rate| self.write(Step::of(call, *rate, now)));
-            let writes = steps.collect::<Result<Vec<_>, _>>()?;
+            let writes = steps.iter().map(|step| self.write(step.clone())).collect::<Result<Vec<_>, _>>()?;
             let error = match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-                Ok(_) => return Ok(Ok(())),
+                Ok(_) => return Ok(None),
                 Err(error) => error,
             };
-            if let Some(place) = last_refused(&error) {
-                return Ok(Err(rates[place]));
+            if let Some(refused) = last_refused(&error) {
+                return Ok(Some(refused));
             }
             if !transaction_lost(&error) {
                 return Err(error.into());
