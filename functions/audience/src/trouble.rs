@@ -53,7 +53,9 @@ impl Trouble {
             Self::NoSuchPath | Self::NoSuchPush => StatusCode::NOT_FOUND,
             Self::Store(StoreError::Corrupt { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
             // Trying again later may pass.
-            Self::Store(StoreError::Contended(_) | StoreError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(StoreError::Contended(_) | StoreError::Unprocessed(_) | StoreError::Unavailable { .. }) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -122,6 +124,7 @@ mod tests {
             (denied(Denial::NotAllowed, 60_010), 403, "60010"),
             (denied(Denial::TooOften, 60_007), 429, "60007"),
             (Trouble::Store(StoreError::Contended(3)), 503, "internal"),
+            (Trouble::Store(StoreError::Unprocessed(3)), 503, "internal"),
         ] {
             let response = trouble.into_http();
             let body: Value = serde_json::from_str(response.body()).unwrap();

@@ -10,6 +10,9 @@ pub enum StoreError {
     /// Others kept changing the same items: nothing was written, and trying again later will do.
     #[error("gave up after {0} lost races for the same items")]
     Contended(u32),
+    /// The database left some of what was to be read, each time: it is short of capacity, and trying again later will do.
+    #[error("the database left keys unprocessed {0} times")]
+    Unprocessed(u32),
     /// The database did not answer, or refused: what was being written may or may not be.
     #[error("the database failed: {code}")]
     Unavailable {

@@ -17,6 +17,8 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// Most keys of one `BatchGetItem` (DynamoDB service quotas).
 const KEYS_PER_BATCH: usize = 100;
+/// How often a batch is asked for until all of it is read: for four seconds, most likely, and never for seven.
+const TRIES_PER_BATCH: u32 = 10;
 /// Batches read side by side.
 const BATCHES_AT_ONCE: usize = 4;
 
@@ -100,21 +102,41 @@ async fn get_batch(
     keys: Vec<Key>,
     consistency: Consistency,
 ) -> Result<Vec<Item>, StoreError> {
-    let mut wanted: Vec<Item> = keys.iter().map(Key::item).collect();
-    let mut items = Vec::with_capacity(wanted.len());
-    let mut round = 0;
-    while !wanted.is_empty() {
-        if round > 0 {
-            backoff(round).await;
-        }
+    until_processed(keys.iter().map(Key::item).collect(), |wanted| async {
         let request = KeysAndAttributes::builder()
             .set_keys(Some(wanted))
             .consistent_read(consistency == Consistency::Strong)
             .build()?;
         let answer = client.batch_get_item().request_items(table, request).send().await?;
-        items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
-        wanted = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, rest)| rest.keys).collect();
-        round += 1;
+        let items = answer.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
+        let rest = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, rest)| rest.keys).collect();
+        Ok((items, rest))
+    })
+    .await
+}
+
+/// Reads the keys of a batch, and those again that were left unprocessed, after growing pauses: at once they would most
+/// likely be left again (DynamoDB, `BatchGetItem`). `read` returns the items and the keys that it left.
+async fn until_processed<Reading>(
+    mut wanted: Vec<Item>,
+    read: impl Fn(Vec<Item>) -> Reading,
+) -> Result<Vec<Item>, StoreError>
+where
+    Reading: Future<Output = Result<(Vec<Item>, Vec<Item>), StoreError>>,
+{
+    let mut items = Vec::with_capacity(wanted.len());
+    let mut tries = 0;
+    while !wanted.is_empty() {
+        if tries == TRIES_PER_BATCH {
+            return Err(StoreError::Unprocessed(tries));
+        }
+        if tries > 0 {
+            backoff(tries).await;
+        }
+        let (read, left) = read(wanted).await?;
+        items.extend(read);
+        wanted = left;
+        tries += 1;
     }
     Ok(items)
 }
@@ -181,4 +203,54 @@ fn between(
 pub(super) async fn backoff(round: u32) {
     let ceiling = 20_u64 << round.min(6);
     tokio::time::sleep(Duration::from_millis(fastrand::u64(ceiling / 4..=ceiling))).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    fn item(number: u32) -> Item {
+        Item::from([("pk".to_owned(), n(number))])
+    }
+
+    /// What is read of seven keys by a database that processes so many at a time, and when it was asked for how many.
+    async fn read_by(at_once: usize) -> (Result<Vec<Item>, StoreError>, Vec<(Duration, usize)>) {
+        let (begin, asked) = (Instant::now(), Mutex::new(Vec::new()));
+        let reading = until_processed((0..7).map(item).collect(), |mut wanted| {
+            asked.lock().unwrap().push((begin.elapsed(), wanted.len()));
+            let left = wanted.split_off(at_once.min(wanted.len()));
+            async { Ok((wanted, left)) }
+        });
+        let result = timeout(Duration::from_secs(60), reading).await.unwrap();
+        (result, asked.into_inner().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_read_later() {
+        for (at_once, expected) in [(7, &[7][..]), (3, &[7, 4, 1]), (1, &[7, 6, 5, 4, 3, 2, 1])] {
+            let (read, asked) = read_by(at_once).await;
+            assert_eq!(read.unwrap(), (0..7).map(item).collect::<Vec<_>>());
+            assert_eq!(asked.into_iter().map(|(_, keys)| keys).collect::<Vec<_>>(), expected);
+        }
+        let nothing = until_processed(Vec::new(), |_| async { unreachable!("nothing is asked for") }).await;
+        assert_eq!(nothing.unwrap(), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_leaves_everything_is_given_up_after_pauses_that_grow() {
+        let (read, asked) = read_by(0).await;
+        assert!(matches!(read, Err(StoreError::Unprocessed(TRIES_PER_BATCH))));
+        assert_eq!(asked.len(), TRIES_PER_BATCH as usize);
+        let pauses = asked.windows(2).map(|two| two[1].0 - two[0].0);
+        for (pause, ceiling) in pauses.zip([40, 80, 160, 320, 640, 1_280, 1_280, 1_280, 1_280]) {
+            // The timer is one of whole milliseconds.
+            let span = Duration::from_millis(ceiling / 4)..=Duration::from_millis(ceiling + 1);
+            assert!(span.contains(&pause), "{pause:?} of {ceiling} ms");
+        }
+        assert!(asked[9].0 < Duration::from_secs(7));
+    }
 }
