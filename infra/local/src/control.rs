@@ -180,7 +180,7 @@ async fn faults(State(stack): Stack) -> Response {
 
 /// Bodies are JSON, whatever the request says they are: people type these requests.
 async fn set_faults(State(stack): Stack, body: Bytes) -> Response {
-    match serde_json::from_slice::<Plan>(&body) {
+    match Plan::read(&body, &stack.lambda.names()) {
         Ok(plan) => {
             stack.faults.set(plan);
             Json(stack.faults.plan()).into_response()

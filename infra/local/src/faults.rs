@@ -3,8 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::caller::Caller;
+
+/// The services whose calls can go wrong.
+const SERVICES: [&str; 4] = ["dynamodb", "sqs", "execute-api", "lambda"];
 
 /// What shall go wrong, as `PUT /_local/faults` says it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -18,6 +22,24 @@ pub struct Plan {
     pub lose: Vec<Rule>,
     /// Do it twice, and answer once: what is sent to a queue arrives twice.
     pub duplicate: Vec<Rule>,
+}
+
+/// Why a plan is refused: a fault that never strikes would let every test pass.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// It is no plan.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// It names what there is not.
+    #[error("unknown {what} `{name}`, expected one of `{}`", .known.join("`, `"))]
+    Unknown {
+        /// What is named.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
 }
 
 /// Which calls are meant. What is left out matches everything.
@@ -86,6 +108,52 @@ pub struct Verdict {
     pub lose: bool,
     /// The call is done twice.
     pub duplicate: bool,
+}
+
+impl Plan {
+    /// Reads a plan, in which everything must be known: members, services, and functions, which are those given.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or names what is not known.
+    pub fn read(json: &[u8], functions: &[&str]) -> Result<Self, PlanError> {
+        let plan: Self = serde_json::from_slice(json)?;
+        for rule in plan.rules() {
+            if let Some(function) = &rule.function {
+                known("function", function, functions)?;
+            }
+            if let Some(service) = &rule.service {
+                known("service", service, &SERVICES)?;
+            }
+        }
+        // What stands in a rule and not in what was read of it was passed over.
+        let (given, read): (Value, Value) = (serde_json::from_slice(json)?, serde_json::to_value(&plan)?);
+        for fault in ["kill", "fail", "lose", "duplicate"] {
+            for (given, read) in objects(&given[fault]).zip(objects(&read[fault])) {
+                let members: Vec<&str> = read.keys().map(String::as_str).collect();
+                given.keys().try_for_each(|member| known("member", member, &members))?;
+            }
+        }
+        Ok(plan)
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let kill = self.kill.iter().map(|kill| &kill.rule);
+        let fail = self.fail.iter().map(|fail| &fail.rule);
+        kill.chain(fail).chain(&self.lose).chain(&self.duplicate)
+    }
+}
+
+fn objects(array: &Value) -> impl Iterator<Item = &Map<String, Value>> {
+    array.as_array().into_iter().flatten().filter_map(Value::as_object)
+}
+
+fn known(what: &'static str, name: &str, known: &[&str]) -> Result<(), PlanError> {
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let known = known.iter().map(|name| (*name).to_owned()).collect();
+    Err(PlanError::Unknown { what, name: name.to_owned(), known })
 }
 
 /// The plan in force; clones share it.
@@ -192,7 +260,37 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_fault_is_not_taken_for_none() {
-        assert!(serde_json::from_str::<Plan>(r#"{"kil":[]}"#).is_err());
+    fn what_is_not_known_is_named_with_what_is() {
+        let functions = ["audience", "fan-out"];
+        for (plan, told) in [
+            (r#"{"kil":[]}"#, "unknown field `kil`, expected one of `kill`, `fail`, `lose`, `duplicate`"),
+            (
+                r#"{"kill":[{"function":"fan_out"}]}"#,
+                "unknown function `fan_out`, expected one of `audience`, `fan-out`",
+            ),
+            (r#"{"fail":[{"error":"E"},{"function":"x","error":"E"}]}"#, "unknown function `x`, "),
+            (
+                r#"{"lose":[{"service":"dynamo"}]}"#,
+                "unknown service `dynamo`, expected one of `dynamodb`, `sqs`, `execute-api`, `lambda`",
+            ),
+            (r#"{"duplicate":[{"service":"SQS"}]}"#, "unknown service `SQS`, "),
+            (r#"{"kill":[{"functon":"fan-out"}]}"#, "unknown member `functon`, "),
+            (r#"{"fail":[{"error":"E"},{"error":"E","when":"after"}]}"#, "unknown member `when`, "),
+            (r#"{"lose":[{"error":"E"}]}"#, "unknown member `error`, "),
+            (r#"{"kill":[{"when":"during"}]}"#, "unknown variant `during`, expected `before` or `after`"),
+            (r#"{"fail":[{}]}"#, "missing field `error`"),
+            ("[1]", "invalid type"),
+            ("", "EOF"),
+        ] {
+            let refused = Plan::read(plan.as_bytes(), &functions).unwrap_err().to_string();
+            assert!(refused.contains(told), "{plan}: {refused}");
+        }
+        for plan in [
+            "{}",
+            r#"{"kill":[{"function":"fan-out","service":"lambda","operation":"Response","nth":2,"times":3,"calls":1,"when":"after"}],
+                "fail":[{"function":"audience","error":"E"}],"lose":[{}],"duplicate":[{"service":"sqs"}]}"#,
+        ] {
+            assert!(Plan::read(plan.as_bytes(), &functions).is_ok(), "{plan}");
+        }
     }
 }

@@ -200,6 +200,11 @@ impl Lambda {
         pool.map_or(0, |pool| pool.concurrency())
     }
 
+    /// What the functions are called.
+    pub fn names(&self) -> Vec<&str> {
+        self.shared.pools.keys().map(String::as_str).collect()
+    }
+
     /// All functions as they are.
     pub fn status(&self) -> Vec<Status> {
         self.shared.pools.values().map(|pool| pool.status()).collect()

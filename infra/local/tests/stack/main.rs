@@ -278,8 +278,16 @@ async fn an_unknown_local_path_is_json_too() -> Test {
     let response = stack.get("/_local/nothing").await?;
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
     assert!(response.json::<Value>().await?["error"].is_string());
-    let response = stack.http.put(stack.url("/_local/faults")).json(&json!({"kil": []})).send().await?;
-    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let response = stack.http.post(stack.url("/_local/faults")).send().await?;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(response.headers()["allow"], "GET,HEAD,PUT");
+    stack.put("/_local/faults", &json!({"lose": [{"function": "web"}]})).await?;
+    for plan in [json!({"kil": []}), json!({"lose": [{"function": "wed"}]}), json!({"lose": [{"functon": "web"}]})] {
+        let response = stack.http.put(stack.url("/_local/faults")).json(&plan).send().await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{plan}");
+        assert!(response.json::<Value>().await?["error"].as_str().unwrap().contains("`, `"));
+    }
+    assert_eq!(stack.local("/faults").await?["lose"][0]["function"], "web", "what was refused changed nothing");
     stack.stop().await;
     Ok(())
 }
