@@ -4,7 +4,7 @@
 //! calls that read tell.
 
 use fanfare::dialect::tencent::usersig;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use reqwest::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use support::{ADMIN, SDK_APP_ID, Socket, Stack};
@@ -501,7 +501,11 @@ async fn devices_come_and_go() {
         assert_told(&demo.device("alice", Method::PUT, path, body).await, 400, code);
     }
     for (method, path) in [(Method::POST, ""), (Method::PUT, ""), (Method::GET, "/phone"), (Method::PATCH, "/phone")] {
-        assert_told(&demo.device("alice", method, path, None).await, 405, "method_not_allowed");
+        assert_told(&demo.device("alice", method.clone(), path, None).await, 405, "method_not_allowed");
+        let url = format!("{}/v1/devices{path}", demo.stack.base());
+        let answer = demo.http.request(method, url).send().await.unwrap();
+        let allowed = if path.is_empty() { "GET" } else { "PUT, DELETE" };
+        assert_eq!((answer.status().as_u16(), answer.headers()[ALLOW].to_str().unwrap()), (405, allowed));
     }
     for path in ["/a/b", "/a%2Fb", "x"] {
         assert_told(&demo.device("alice", Method::PUT, path, None).await, 404, "not_found");

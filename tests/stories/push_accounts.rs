@@ -1,5 +1,6 @@
 //! An app's backend asks what came of a push.
 
+use reqwest::header::ALLOW;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use support::{ADMIN, APP_KEY, APP_SECRET, SDK_APP_ID, Stack, signature};
@@ -129,5 +130,7 @@ fn counts(targeted: u32, delivered: u32, pending: u32) -> Value {
 
 async fn answer(request: RequestBuilder) -> (u16, Value) {
     let answer = request.send().await.unwrap();
+    let allowed = answer.headers().get(ALLOW).map(|methods| methods.to_str().unwrap());
+    assert_eq!(allowed, (answer.status() == 405).then_some("GET"));
     (answer.status().as_u16(), answer.json().await.unwrap())
 }

@@ -8,6 +8,7 @@ use fanfare::domain::{PushId, Shard};
 use fanfare::store::LedgerStore;
 use futures::future::join_all;
 use reqwest::Method;
+use reqwest::header::ALLOW;
 use serde_json::{Value, json};
 use support::{APP_KEY, APP_SECRET, SDK_APP_ID, Stack};
 
@@ -490,6 +491,8 @@ async fn paths_that_nobody_has_are_answered_in_the_json_of_their_contract() {
     let http = reqwest::Client::new();
     let call = async |method: Method, path: &str| {
         let answer = http.request(method, format!("{}{path}", stack.base())).send().await.unwrap();
+        let allowed = answer.headers().get(ALLOW).map(|methods| methods.to_str().unwrap().to_owned());
+        assert_eq!(allowed.as_deref(), (answer.status() == 405).then_some("POST"), "{path}");
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
     };
     for (method, path, code) in [

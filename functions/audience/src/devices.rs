@@ -18,7 +18,7 @@ impl Audience {
             DeviceCall::List => self.list_devices(request).await,
             DeviceCall::Put(id) => self.put_device(id, request).await,
             DeviceCall::Delete(id) => self.delete_device(id, request).await,
-            DeviceCall::WrongMethod => Err(Trouble::WrongMethod),
+            DeviceCall::WrongMethod { allowed } => Err(Trouble::WrongMethod { allowed }),
             DeviceCall::NoSuchPath => Err(Trouble::NoSuchPath),
         };
         result.unwrap_or_else(Trouble::into_http)

@@ -23,7 +23,10 @@ pub(crate) enum DeviceCall<'a> {
     Put(&'a str),
     Delete(&'a str),
     /// The path is there, but not with this method.
-    WrongMethod,
+    WrongMethod {
+        /// Those that it has, as `Allow` lists them.
+        allowed: &'static str,
+    },
     /// No such path, of those that client apps call.
     NoSuchPath,
 }
@@ -38,11 +41,11 @@ impl<'a> Route<'a> {
         let Some(path) = path.strip_prefix("/v1/") else { return Self::rongcloud(method, path) };
         Self::Devices(match path.strip_prefix("devices").map(|rest| rest.strip_prefix('/').ok_or(rest)) {
             Some(Err("")) if method == Method::GET => DeviceCall::List,
-            Some(Err("")) => DeviceCall::WrongMethod,
+            Some(Err("")) => DeviceCall::WrongMethod { allowed: "GET" },
             Some(Ok(id)) if !id.contains('/') => match *method {
                 Method::PUT => DeviceCall::Put(id),
                 Method::DELETE => DeviceCall::Delete(id),
-                _ => DeviceCall::WrongMethod,
+                _ => DeviceCall::WrongMethod { allowed: "PUT, DELETE" },
             },
             _ => DeviceCall::NoSuchPath,
         })
@@ -98,10 +101,10 @@ mod tests {
             _ => None,
         };
         assert_eq!(of(Method::GET, "/v1/devices"), Some(DeviceCall::List));
-        assert_eq!(of(Method::POST, "/v1/devices"), Some(DeviceCall::WrongMethod));
+        assert_eq!(of(Method::POST, "/v1/devices"), Some(DeviceCall::WrongMethod { allowed: "GET" }));
         assert_eq!(of(Method::PUT, "/v1/devices/d-1"), Some(DeviceCall::Put("d-1")));
         assert_eq!(of(Method::DELETE, "/v1/devices/d-1"), Some(DeviceCall::Delete("d-1")));
-        assert_eq!(of(Method::GET, "/v1/devices/d-1"), Some(DeviceCall::WrongMethod));
+        assert_eq!(of(Method::GET, "/v1/devices/d-1"), Some(DeviceCall::WrongMethod { allowed: "PUT, DELETE" }));
         for path in ["/v1/devices/d/1", "/v1/devicesx", "/v1/device", "/v1/"] {
             assert_eq!(of(Method::PUT, path), Some(DeviceCall::NoSuchPath), "{path}");
         }

@@ -3,7 +3,7 @@
 use fanfare::gate::{Denial, Denied, Refused};
 use fanfare::runtime::telemetry::chain;
 use fanfare::store::StoreError;
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use tracing::error;
@@ -24,7 +24,10 @@ pub enum Trouble {
     },
     /// The path is there, but not with this method.
     #[error("the method is not allowed")]
-    WrongMethod,
+    WrongMethod {
+        /// The methods that it has, as `Allow` lists them.
+        allowed: &'static str,
+    },
     /// There is no such path.
     #[error("there is no such path")]
     NoSuchPath,
@@ -49,7 +52,7 @@ impl Trouble {
                 Denial::LockedOut | Denial::TooOften => StatusCode::TOO_MANY_REQUESTS,
             },
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
-            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoSuchPath | Self::NoSuchPush => StatusCode::NOT_FOUND,
             Self::Store(StoreError::Corrupt { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
             // Trying again later may pass.
@@ -63,7 +66,7 @@ impl Trouble {
         match self {
             Self::Denied(denied) => (denied.code.to_string(), denied.info.clone()),
             Self::Invalid { code, message } => ((*code).to_owned(), message.clone()),
-            Self::WrongMethod => ("method_not_allowed".to_owned(), self.to_string()),
+            Self::WrongMethod { .. } => ("method_not_allowed".to_owned(), self.to_string()),
             Self::NoSuchPath | Self::NoSuchPush => ("not_found".to_owned(), self.to_string()),
             Self::Store(_) => ("internal".to_owned(), "internal error: try again".to_owned()),
         }
@@ -78,6 +81,9 @@ impl Trouble {
         let mut response = json_response(self.status(), &json!({"error": {"code": code, "message": message}}));
         if response.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Self::WrongMethod { allowed } = self {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         }
         response
     }
@@ -118,7 +124,7 @@ mod tests {
             (denied(Denial::LockedOut, 70_050), 429, "70050"),
             (denied(Denial::Barred, 70_399), 403, "70399"),
             (Trouble::invalid("invalid_token", "no"), 400, "invalid_token"),
-            (Trouble::WrongMethod, 405, "method_not_allowed"),
+            (Trouble::WrongMethod { allowed: "GET" }, 405, "method_not_allowed"),
             (Trouble::NoSuchPath, 404, "not_found"),
             (Trouble::NoSuchPush, 404, "not_found"),
             (denied(Denial::NotAllowed, 60_010), 403, "60010"),
@@ -130,6 +136,9 @@ mod tests {
             let body: Value = serde_json::from_str(response.body()).unwrap();
             assert_eq!((response.status().as_u16(), &body["error"]["code"]), (status, &json!(code)));
             assert!(body["error"]["message"].is_string());
+            let header = |name| response.headers().get(name).map(HeaderValue::as_bytes);
+            assert_eq!(header(WWW_AUTHENTICATE), (status == 401).then_some(&b"Bearer"[..]), "{status}");
+            assert_eq!(header(ALLOW), (status == 405).then_some(&b"GET"[..]), "{status}");
         }
     }
 }

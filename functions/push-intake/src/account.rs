@@ -23,7 +23,7 @@ impl PushIntake {
         let told = if request.method == Method::GET {
             self.told_account(id, request).await
         } else {
-            Err(Trouble::WrongMethod)
+            Err(Trouble::WrongMethod { allowed: "GET" })
         };
         match told {
             Ok(account) => json_response(StatusCode::OK, &account),

@@ -3,7 +3,8 @@
 //! Below `/v4/` it is Tencent's answer, and everywhere else RongCloud's, because its SDKs read every answer as JSON with a
 //! `code`, and take another host for the better one if it is none.
 
-use http::{Method, Response};
+use http::header::ALLOW;
+use http::{HeaderValue, Method, Response};
 
 use super::{rongcloud, tencent};
 
@@ -13,12 +14,14 @@ pub fn unknown(method: &Method, path: &str) -> Response<String> {
         let info = "there is no such call, or not with this method: check the URL";
         return tencent::Reply::from(tencent::Error::new(tencent::Code::UnknownResource, info)).into_http();
     }
-    let error = match rongcloud::Command::of(path) {
-        Some(_) if method != Method::POST => {
-            rongcloud::Error::new(rongcloud::Code::MethodNotAllowed, "the path is called with POST")
-        }
-        _ => rongcloud::Error::new(rongcloud::Code::NotFound, "there is no such path: check the URL"),
-    };
+    if rongcloud::Command::of(path).is_some() && method != Method::POST {
+        let error = rongcloud::Error::new(rongcloud::Code::MethodNotAllowed, "the path is called with POST");
+        let mut answer = rongcloud::Reply::failed(path, &error).into_http();
+        // RFC 9110, 15.5.6.
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        return answer;
+    }
+    let error = rongcloud::Error::new(rongcloud::Code::NotFound, "there is no such path: check the URL");
     rongcloud::Reply::failed(path, &error).into_http()
 }
 
@@ -79,7 +82,10 @@ mod tests {
             // It is there; whoever asks for this answer found that it was not to be called where it arrived.
             (Method::POST, "//user/tag/set.json", 404),
         ] {
-            let (status, answer) = answer(method, path);
+            let answer = unknown(&method, path);
+            let allowed = answer.headers().get(ALLOW).map(HeaderValue::as_bytes);
+            assert_eq!(allowed, (code == 405).then_some(&b"POST"[..]), "{method} {path}");
+            let (status, answer) = told(answer);
             assert_eq!((u64::from(status), &answer["code"], &answer["url"]), (code, &json!(code), &json!(path)));
             assert!(answer["errorMessage"].is_string());
         }
