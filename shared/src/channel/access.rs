@@ -14,9 +14,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use tracing::warn;
 
+use super::by_credential::fingerprint;
 use super::flight::Flight;
 use crate::domain::{AppId, Channel, Outcome, Timestamp};
 use crate::runtime::Clock;
@@ -153,12 +153,8 @@ pub(super) struct AccessTokens {
 
 /// Which credential a token is of. A changed credential has another name.
 pub(super) fn name(app: &AppId, channel: Channel, credential: &[&str]) -> String {
-    let mut digest = Sha256::new();
-    for part in credential {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    format!("{app}#{channel}#{}", &base16ct::lower::encode_string(&digest.finalize())[..32])
+    let digest = base16ct::lower::encode_string(&fingerprint(credential));
+    format!("{app}#{channel}#{}", &digest[..32])
 }
 
 impl AccessTokens {

@@ -14,10 +14,32 @@ use crate::domain::{AppId, Channel, Outcome, Push, PushId, Wording};
 use crate::runtime::Clock;
 
 use super::Target;
+use super::check::Unfit;
 use super::facts::traits;
 use super::http2::shown;
 use super::rest::{Answer, Client};
 use super::turns::{Missed, Turn, Turns};
+
+/// Why a batch cannot be sent at all.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unready {
+    /// The vendor would not take it.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// What the app has set up for the channel leads nowhere.
+    #[error("{0} cannot be used")]
+    Settings(&'static str),
+}
+
+impl Unready {
+    /// What it means for those whom it was for.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Unfit(_) => Outcome::Permanent,
+            Self::Settings(_) => Outcome::Config,
+        }
+    }
+}
 
 /// One push, and those it is for.
 pub(super) struct Batch<'a> {

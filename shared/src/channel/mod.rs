@@ -15,6 +15,7 @@ mod apns;
 mod batch;
 pub mod breaker;
 mod brief;
+mod by_credential;
 mod check;
 mod data;
 mod facts;

@@ -4,7 +4,6 @@
 //! number of environments that share nothing. So each makes the same one: the moment of issue is rounded down to a grid
 //! of 40 minutes, and the signature (RFC 6979) has no randomness. No store, no refresher, no call to wait for.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,15 +15,12 @@ use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::DecodePrivateKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use crate::channel::by_credential::ByCredential;
 use crate::domain::{ApnsCredentials, Timestamp};
 
 /// Twice what Apple forbids to fall short of, and twenty minutes less than what it refuses.
 const GRID_SECS: i64 = 40 * 60;
-
-/// Keys of more apps than this are not kept at once.
-const MAX_SIGNERS: usize = 1_000;
 
 /// The key of a credential is not one of P-256 in PKCS #8, or its ids are not plain text.
 #[derive(Debug, thiserror::Error)]
@@ -48,38 +44,6 @@ impl fmt::Debug for ProviderToken {
     }
 }
 
-/// The signers of all apps, by credential.
-#[derive(Default)]
-pub(super) struct Signers {
-    known: Mutex<HashMap<[u8; 32], Arc<Signer>>>,
-}
-
-impl Signers {
-    /// The signer of a credential. A changed credential has another.
-    pub(super) fn of(&self, credentials: &ApnsCredentials) -> Result<Arc<Signer>, InvalidKey> {
-        let id = fingerprint(credentials);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(signer) = known.get(&id) {
-            return Ok(signer.clone());
-        }
-        let signer = Arc::new(Signer::new(credentials)?);
-        if known.len() >= MAX_SIGNERS {
-            known.clear();
-        }
-        known.insert(id, signer.clone());
-        Ok(signer)
-    }
-}
-
-fn fingerprint(credentials: &ApnsCredentials) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in [&credentials.team_id, &credentials.key_id, credentials.private_key.expose_secret()] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().into()
-}
-
 /// Makes the provider tokens of one credential.
 pub(super) struct Signer {
     key: SigningKey,
@@ -89,6 +53,12 @@ pub(super) struct Signer {
 }
 
 impl Signer {
+    /// The signer of a credential.
+    pub(super) fn of(signers: &ByCredential<Self>, credentials: &ApnsCredentials) -> Result<Arc<Self>, InvalidKey> {
+        let parts: [&str; 3] = [&credentials.team_id, &credentials.key_id, credentials.private_key.expose_secret()];
+        signers.of(&parts, || Self::new(credentials))
+    }
+
     fn new(credentials: &ApnsCredentials) -> Result<Self, InvalidKey> {
         let ApnsCredentials { team_id, key_id, private_key, .. } = credentials;
         Ok(Self {
@@ -211,6 +181,6 @@ mod tests {
     fn a_key_that_is_none_is_refused() {
         let mut credentials = testkit::apns_credentials("https://localhost");
         credentials.private_key = SecretString::from("no key");
-        assert!(Signers::default().of(&credentials).is_err());
+        assert!(Signer::of(&ByCredential::default(), &credentials).is_err());
     }
 }

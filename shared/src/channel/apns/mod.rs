@@ -18,11 +18,12 @@ use crate::runtime::Clock;
 
 use super::Target;
 use super::batch::{Batch, ByWording};
+use super::by_credential::ByCredential;
 use super::check::Unfit;
 use super::http2::{Pool, Settings, Site};
 use super::turns::Turn;
 use answer::Refusal;
-use credential::{InvalidKey, ProviderToken, Signers};
+use credential::{InvalidKey, ProviderToken, Signer};
 pub(super) use payload::check;
 
 /// Two connections with half the streams that Apple usually grants: at 100 ms an answer, 10,000 notifications a second.
@@ -73,7 +74,7 @@ impl From<InvalidKey> for Error {
 /// Sends to Apple's devices.
 pub(super) struct Sender {
     pool: Pool,
-    signers: Signers,
+    signers: ByCredential<Signer>,
 }
 
 impl Sender {
@@ -82,7 +83,7 @@ impl Sender {
     }
 
     fn with_settings(tls: Arc<ClientConfig>, clock: Clock, settings: Settings) -> Self {
-        Self { pool: Pool::new(tls, settings, clock), signers: Signers::default() }
+        Self { pool: Pool::new(tls, settings, clock), signers: ByCredential::default() }
     }
 
     /// One outcome for each target of the batch.
@@ -103,7 +104,7 @@ struct Job<'a> {
     batch: &'a Batch<'a>,
     credentials: &'a ApnsCredentials,
     site: Site,
-    signer: Arc<credential::Signer>,
+    signer: Arc<Signer>,
     contents: ByWording<Content>,
     expiration: HeaderValue,
     collapse_id: HeaderValue,
@@ -134,7 +135,7 @@ impl<'a> Job<'a> {
             batch,
             credentials,
             site: Site::new(&endpoint, owner).map_err(|_| Error::Settings)?,
-            signer: sender.signers.of(credentials)?,
+            signer: Signer::of(&sender.signers, credentials)?,
             contents: batch.by_wording(|wording| Content::new(batch.push, wording))?,
             expiration: HeaderValue::from(payload::expiration(batch.push)),
             collapse_id: HeaderValue::from_str(&payload::collapse_id(batch.push)).map_err(|_| Error::Settings)?,

@@ -2,9 +2,8 @@
 //!
 //! Several of an account may live at once, so each environment has its own.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,10 +13,10 @@ use http_body_util::Full;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::channel::access::Trial;
+use crate::channel::by_credential::ByCredential;
 use crate::channel::flight::Flight;
 use crate::channel::http2::{Failure, Pool, Site, shown};
 use crate::channel::turns::Turn;
@@ -30,8 +29,6 @@ const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ASSERTION_SECS: i64 = 3_600;
 /// A token is not used in its last five minutes, or in the last fifth of a shorter life: a batch must not outlive it.
 const MARGIN_MS: i64 = 300_000;
-/// Accounts of more apps than this are not kept at once.
-const MAX_ACCOUNTS: usize = 1_000;
 
 /// The service account's key or token address cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -80,42 +77,26 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// The service accounts of all apps, by credential.
+/// The service accounts of all apps.
 pub(super) struct Accounts {
     pool: Arc<Pool>,
     clock: Clock,
-    known: Mutex<HashMap<[u8; 32], Arc<Account>>>,
+    known: ByCredential<Account>,
 }
 
 impl Accounts {
     pub(super) fn new(pool: Arc<Pool>, clock: Clock) -> Self {
-        Self { pool, clock, known: Mutex::new(HashMap::new()) }
+        Self { pool, clock, known: ByCredential::default() }
     }
 
-    /// The account of a credential. A changed credential has another.
+    /// The account of a credential.
     pub(super) fn of(&self, account: &ServiceAccount) -> Result<Arc<Account>, InvalidAccount> {
-        let id = fingerprint(account);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = known.get(&id) {
-            return Ok(account.clone());
-        }
-        let grant = Grant::new(self.pool.clone(), self.clock.clone(), account)?;
-        let account = Arc::new(Account { grant: Arc::new(grant), token: Flight::new() });
-        if known.len() >= MAX_ACCOUNTS {
-            known.clear();
-        }
-        known.insert(id, account.clone());
-        Ok(account)
+        let parts: [&str; 3] = [&account.client_email, &account.token_uri, account.private_key.expose_secret()];
+        self.known.of(&parts, || {
+            let grant = Grant::new(self.pool.clone(), self.clock.clone(), account)?;
+            Ok(Account { grant: Arc::new(grant), token: Flight::new() })
+        })
     }
-}
-
-fn fingerprint(account: &ServiceAccount) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in [&account.client_email, &account.token_uri, account.private_key.expose_secret()] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().into()
 }
 
 /// One service account, and its present token.

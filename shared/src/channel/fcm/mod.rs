@@ -15,8 +15,7 @@ use crate::domain::{FcmCredentials, Outcome};
 use crate::runtime::Clock;
 
 use super::Target;
-use super::batch::{Batch, ByWording};
-use super::check::Unfit;
+use super::batch::{Batch, ByWording, Unready};
 use super::http2::{Pool, Settings, Site};
 use super::turns::Turn;
 use answer::Refusal;
@@ -34,23 +33,7 @@ const SETTINGS: Settings = Settings {
     proves: None,
 };
 
-/// Why a batch cannot be sent.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    #[error("the endpoint, the project or the key cannot be used")]
-    Settings,
-}
-
-impl Error {
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Unfit(_) => Outcome::Permanent,
-            Self::Settings => Outcome::Config,
-        }
-    }
-}
+const UNUSABLE: Unready = Unready::Settings("the endpoint, the project or the key");
 
 /// Sends to devices with Google's services.
 pub(super) struct Sender {
@@ -93,21 +76,20 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(sender: &'a Sender, credentials: &'a FcmCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+    fn new(sender: &'a Sender, credentials: &'a FcmCredentials, batch: &'a Batch<'a>) -> Result<Self, Unready> {
         let project = &credentials.service_account.project_id;
         // A project id goes into a path: nothing in it may lead elsewhere.
         if project.is_empty() || !project.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)) {
-            return Err(Error::Settings);
+            return Err(UNUSABLE);
         }
         let endpoint = credentials.endpoint.trim_end_matches('/');
-        let uri: Uri =
-            format!("{endpoint}/v1/projects/{project}/messages:send").parse().map_err(|_| Error::Settings)?;
+        let uri: Uri = format!("{endpoint}/v1/projects/{project}/messages:send").parse().map_err(|_| UNUSABLE)?;
         Ok(Self {
             pool: &sender.pool,
             batch,
-            site: Site::new(&uri, "").map_err(|_| Error::Settings)?,
+            site: Site::new(&uri, "").map_err(|_| UNUSABLE)?,
             uri,
-            account: sender.accounts.of(&credentials.service_account).map_err(|_| Error::Settings)?,
+            account: sender.accounts.of(&credentials.service_account).map_err(|_| UNUSABLE)?,
             payloads: batch.by_wording(|wording| Payload::new(batch.push, wording))?,
         })
     }

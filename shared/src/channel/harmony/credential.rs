@@ -1,16 +1,15 @@
 //! The provider token: a JWT that the service account's own key signs. No round trip, and several may live at once, so
 //! each environment makes its own.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::channel::access::Trial;
+use crate::channel::by_credential::ByCredential;
 use crate::domain::{HarmonyCredentials, Timestamp};
 
 /// Whom the token is for, whatever the endpoint (Huawei, "Service account based authentication").
@@ -21,8 +20,6 @@ const LIFE_SECS: i64 = 3_600;
 const BACK_SECS: i64 = 60;
 /// A token is not used in its last five minutes: a batch must not outlive it.
 const MARGIN_SECS: i64 = 300;
-/// Keys of more apps than this are not kept at once.
-const MAX_SIGNERS: usize = 1_000;
 
 /// The key of a credential is not one of RSA in PEM.
 #[derive(Debug, thiserror::Error)]
@@ -51,38 +48,6 @@ impl fmt::Debug for ProviderToken {
     }
 }
 
-/// The signers of all apps, by credential.
-#[derive(Default)]
-pub(super) struct Signers {
-    known: Mutex<HashMap<[u8; 32], Arc<Signer>>>,
-}
-
-impl Signers {
-    /// The signer of a credential. A changed credential has another.
-    pub(super) fn of(&self, credentials: &HarmonyCredentials) -> Result<Arc<Signer>, InvalidKey> {
-        let id = fingerprint(credentials);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(signer) = known.get(&id) {
-            return Ok(signer.clone());
-        }
-        let signer = Arc::new(Signer::new(credentials)?);
-        if known.len() >= MAX_SIGNERS {
-            known.clear();
-        }
-        known.insert(id, signer.clone());
-        Ok(signer)
-    }
-}
-
-fn fingerprint(credentials: &HarmonyCredentials) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in [&credentials.sub_account, &credentials.key_id, credentials.private_key.expose_secret()] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().into()
-}
-
 /// Makes the provider tokens of one credential.
 pub(super) struct Signer {
     key: EncodingKey,
@@ -100,6 +65,12 @@ struct Claims<'a> {
 }
 
 impl Signer {
+    /// The signer of a credential.
+    pub(super) fn of(signers: &ByCredential<Self>, credentials: &HarmonyCredentials) -> Result<Arc<Self>, InvalidKey> {
+        let parts: [&str; 3] = [&credentials.sub_account, &credentials.key_id, credentials.private_key.expose_secret()];
+        signers.of(&parts, || Self::new(credentials))
+    }
+
     fn new(credentials: &HarmonyCredentials) -> Result<Self, InvalidKey> {
         let key = credentials.private_key.expose_secret().trim();
         let mut header = Header::new(Algorithm::PS256);
@@ -144,7 +115,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
     fn signer() -> Arc<Signer> {
-        Signers::default().of(&credentials("https://localhost")).unwrap()
+        Signer::of(&ByCredential::default(), &credentials("https://localhost")).unwrap()
     }
 
     #[test]
@@ -191,13 +162,13 @@ mod tests {
 
     #[test]
     fn a_changed_key_has_a_signer_of_its_own_and_no_key_has_none() {
-        let signers = Signers::default();
+        let signers = ByCredential::default();
         let mut changed = credentials("https://localhost");
-        let first = signers.of(&changed).unwrap();
-        assert!(Arc::ptr_eq(&first, &signers.of(&changed).unwrap()));
+        let first = Signer::of(&signers, &changed).unwrap();
+        assert!(Arc::ptr_eq(&first, &Signer::of(&signers, &changed).unwrap()));
         changed.key_id = "key-2".to_owned();
-        assert!(!Arc::ptr_eq(&first, &signers.of(&changed).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &Signer::of(&signers, &changed).unwrap()));
         changed.private_key = SecretString::from("no key");
-        assert!(signers.of(&changed).is_err());
+        assert!(Signer::of(&signers, &changed).is_err());
     }
 }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use crate::domain::{HarmonyCredentials, Outcome};
 
-use super::batch::{Batch, ByWording};
-use super::check::Unfit;
+use super::batch::{Batch, ByWording, Unready};
+use super::by_credential::ByCredential;
 use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
-use credential::{InvalidKey, ProviderToken, Signer, Signers};
+use credential::{ProviderToken, Signer};
 use payload::Payload;
 pub(super) use payload::check;
 
@@ -26,39 +26,17 @@ const CONCURRENCY: usize = 8;
 /// `push-type` of what is shown.
 const ALERT: &str = "0";
 
-/// Why a batch cannot be sent.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    #[error("the project's id or the key cannot be used")]
-    Settings,
-}
-
-impl Error {
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Unfit(_) => Outcome::Permanent,
-            Self::Settings => Outcome::Config,
-        }
-    }
-}
-
-impl From<InvalidKey> for Error {
-    fn from(_: InvalidKey) -> Self {
-        Self::Settings
-    }
-}
+const UNUSABLE: Unready = Unready::Settings("the project's id or the key");
 
 /// Sends to devices with HarmonyOS.
 pub(super) struct Sender {
     shared: Shared,
-    signers: Signers,
+    signers: ByCredential<Signer>,
 }
 
 impl Sender {
     pub(super) fn new(shared: Shared) -> Self {
-        Self { shared, signers: Signers::default() }
+        Self { shared, signers: ByCredential::default() }
     }
 
     /// One outcome for each target of the batch.
@@ -89,16 +67,16 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(sender: &'a Sender, credentials: &'a HarmonyCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+    fn new(sender: &'a Sender, credentials: &'a HarmonyCredentials, batch: &'a Batch<'a>) -> Result<Self, Unready> {
         let (endpoint, project_id) = (credentials.endpoint.trim_end_matches('/'), &credentials.project_id);
         // It goes into a path: nothing in it may lead elsewhere.
         if project_id.is_empty() || !project_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(Error::Settings);
+            return Err(UNUSABLE);
         }
         Ok(Self {
             shared: &sender.shared,
             batch,
-            signer: sender.signers.of(credentials)?,
+            signer: Signer::of(&sender.signers, credentials).map_err(|_| UNUSABLE)?,
             url: format!("{endpoint}/v3/{project_id}/messages:send"),
             payloads: batch.by_wording(|wording| Payload::new(batch.push, wording, credentials))?,
         })
@@ -109,7 +87,7 @@ impl<'a> Job<'a> {
         let mut refused = None;
         loop {
             let Ok(token) = self.signer.token(self.batch.clock.now(), refused.as_ref()) else {
-                return vec![Error::Settings.outcome(); targets.len()];
+                return vec![UNUSABLE.outcome(); targets.len()];
             };
             if refused.is_some() {
                 token.trial().begin();

@@ -7,8 +7,7 @@ mod payload;
 use crate::domain::{Channel, HonorCredentials, Outcome};
 
 use super::access::AccessToken;
-use super::batch::{Batch, ByWording};
-use super::check::Unfit;
+use super::batch::{Batch, ByWording, Unready};
 use super::oauth::{Client, ClientCredentials};
 use super::rest::Answer;
 use super::turns::Turn;
@@ -18,24 +17,6 @@ pub(super) use payload::check;
 
 /// Requests under way at a time: thirty of the least size fill the rate of 3,000 devices a second.
 const CONCURRENCY: usize = 16;
-
-/// Why a batch cannot be sent.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    #[error("the app's id cannot be used")]
-    Settings,
-}
-
-impl Error {
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Unfit(_) => Outcome::Permanent,
-            Self::Settings => Outcome::Config,
-        }
-    }
-}
 
 /// Sends to Honor's phones.
 pub(super) struct Sender {
@@ -71,11 +52,11 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(shared: &'a Shared, credentials: &'a HonorCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+    fn new(shared: &'a Shared, credentials: &'a HonorCredentials, batch: &'a Batch<'a>) -> Result<Self, Unready> {
         let HonorCredentials { endpoint, token_uri, app_id, client_id, client_secret, badge_class, .. } = credentials;
         // It goes into a path: nothing in it may lead elsewhere.
         if app_id.is_empty() || !app_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(Error::Settings);
+            return Err(Unready::Settings("the app's id"));
         }
         let client = Client { token_uri, id: client_id, secret: client_secret };
         let payload = |wording| Payload::new(batch.push, wording, badge_class.as_deref());

@@ -7,8 +7,7 @@ mod payload;
 use crate::domain::{Channel, HuaweiCredentials, Outcome};
 
 use super::access::AccessToken;
-use super::batch::{Batch, ByWording};
-use super::check::Unfit;
+use super::batch::{Batch, ByWording, Unready};
 use super::oauth::{Client, ClientCredentials};
 use super::rest::Answer;
 use super::turns::Turn;
@@ -20,24 +19,6 @@ pub(super) use payload::check;
 const MAX_TOKENS: usize = 1_000;
 /// Requests under way at a time: six fill the rate of 6,000 devices a second.
 const CONCURRENCY: usize = 8;
-
-/// Why a batch cannot be sent.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    #[error("the app's id cannot be used")]
-    Settings,
-}
-
-impl Error {
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Unfit(_) => Outcome::Permanent,
-            Self::Settings => Outcome::Config,
-        }
-    }
-}
 
 /// Sends to Huawei's phones.
 pub(super) struct Sender {
@@ -77,11 +58,11 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(shared: &'a Shared, credentials: &'a HuaweiCredentials, batch: &'a Batch<'a>) -> Result<Self, Error> {
+    fn new(shared: &'a Shared, credentials: &'a HuaweiCredentials, batch: &'a Batch<'a>) -> Result<Self, Unready> {
         let HuaweiCredentials { endpoint, token_uri, app_id, client_secret, badge_class, .. } = credentials;
         // It goes into a path: nothing in it may lead elsewhere.
         if app_id.is_empty() || !app_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(Error::Settings);
+            return Err(Unready::Settings("the app's id"));
         }
         let client = Client { token_uri, id: app_id, secret: client_secret };
         let payload = |wording| Payload::new(batch.push, wording, badge_class.as_deref());

@@ -12,8 +12,8 @@ use p256::SecretKey;
 use p256::pkcs8::DecodePrivateKey;
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use crate::channel::by_credential::ByCredential;
 use crate::domain::{Timestamp, WebpushCredentials};
 
 /// A token ends twelve hours after the last of these moments, and is so used in its first half only. Services refuse one
@@ -21,45 +21,13 @@ use crate::domain::{Timestamp, WebpushCredentials};
 const GRID_SECS: i64 = 6 * 3_600;
 /// How long after that moment.
 const LIFE_SECS: i64 = 12 * 3_600;
-/// Keys of more apps than this are not kept at once, nor tokens for more services.
+/// Tokens for more services than this are not kept at once.
 const MAX_KEPT: usize = 1_000;
 
 /// The key of a credential is not one of P-256 in PKCS #8, or its subject is no address.
 #[derive(Debug, thiserror::Error)]
 #[error("the key or the subject cannot be used")]
 pub(super) struct InvalidKey;
-
-/// The signers of all apps, by credential.
-#[derive(Default)]
-pub(super) struct Signers {
-    known: Mutex<HashMap<[u8; 32], Arc<Signer>>>,
-}
-
-impl Signers {
-    /// The signer of a credential. A changed credential has another.
-    pub(super) fn of(&self, credentials: &WebpushCredentials) -> Result<Arc<Signer>, InvalidKey> {
-        let id = fingerprint(credentials);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(signer) = known.get(&id) {
-            return Ok(signer.clone());
-        }
-        let signer = Arc::new(Signer::new(credentials)?);
-        if known.len() >= MAX_KEPT {
-            known.clear();
-        }
-        known.insert(id, signer.clone());
-        Ok(signer)
-    }
-}
-
-fn fingerprint(credentials: &WebpushCredentials) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in [&credentials.subject, credentials.private_key.expose_secret()] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().into()
-}
 
 /// Signs for one credential.
 pub(super) struct Signer {
@@ -80,6 +48,12 @@ struct Claims<'a> {
 }
 
 impl Signer {
+    /// The signer of a credential.
+    pub(super) fn of(signers: &ByCredential<Self>, credentials: &WebpushCredentials) -> Result<Arc<Self>, InvalidKey> {
+        let parts: [&str; 2] = [&credentials.subject, credentials.private_key.expose_secret()];
+        signers.of(&parts, || Self::new(credentials))
+    }
+
     fn new(credentials: &WebpushCredentials) -> Result<Self, InvalidKey> {
         let pem = credentials.private_key.expose_secret().trim();
         let public = SecretKey::from_pkcs8_pem(pem).map_err(|_| InvalidKey)?.public_key().to_sec1_bytes();
@@ -140,7 +114,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_700_006_400); // on the grid
 
     fn signer() -> Arc<Signer> {
-        Signers::default().of(&credentials("https://localhost:8443")).unwrap()
+        Signer::of(&ByCredential::default(), &credentials("https://localhost:8443")).unwrap()
     }
 
     /// The token and the key of a header.
@@ -161,7 +135,7 @@ mod tests {
         assert!(is_signed(RFC_TOKEN, RFC_KEY), "the RFC's own token is good by the same measure");
         let mut like_the_rfc = credentials("https://localhost:8443");
         like_the_rfc.subject = "mailto:push@example.com".to_owned();
-        let signer = Signers::default().of(&like_the_rfc).unwrap();
+        let signer = Signer::of(&ByCredential::default(), &like_the_rfc).unwrap();
         let header = signer.sign("https://push.example.net", 1_453_523_768).unwrap();
         let (token, key) = parts(&header);
         assert_eq!(token.rsplit_once('.').unwrap().0, RFC_TOKEN.rsplit_once('.').unwrap().0);
@@ -193,10 +167,13 @@ mod tests {
     #[test]
     fn a_key_that_is_none_and_a_subject_that_is_none_are_refused() {
         let right = credentials("https://localhost:8443");
-        let signers = Signers::default();
-        let first = signers.of(&right).unwrap();
-        assert!(Arc::ptr_eq(&first, &signers.of(&right).unwrap()));
-        assert!(signers.of(&WebpushCredentials { private_key: "no key".to_owned().into(), ..right.clone() }).is_err());
-        assert!(signers.of(&WebpushCredentials { subject: "somebody".to_owned(), ..right }).is_err());
+        let signers = ByCredential::default();
+        let first = Signer::of(&signers, &right).unwrap();
+        assert!(Arc::ptr_eq(&first, &Signer::of(&signers, &right).unwrap()));
+        assert!(
+            Signer::of(&signers, &WebpushCredentials { private_key: "no key".to_owned().into(), ..right.clone() })
+                .is_err()
+        );
+        assert!(Signer::of(&signers, &WebpushCredentials { subject: "somebody".to_owned(), ..right }).is_err());
     }
 }

@@ -17,11 +17,12 @@ use reqwest::Url;
 use crate::domain::{Outcome, WebpushCredentials};
 
 use super::batch::{Batch, ByWording};
+use super::by_credential::ByCredential;
 use super::check::Unfit;
 use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
-use credential::{InvalidKey, Signer, Signers};
+use credential::{InvalidKey, Signer};
 use encryption::TooLong;
 pub(super) use payload::check;
 use subscription::Subscription;
@@ -64,12 +65,12 @@ impl From<InvalidKey> for Error {
 /// Sends to browsers.
 pub(super) struct Sender {
     shared: Shared,
-    signers: Signers,
+    signers: ByCredential<Signer>,
 }
 
 impl Sender {
     pub(super) fn new(shared: Shared) -> Self {
-        Self { shared, signers: Signers::default() }
+        Self { shared, signers: ByCredential::default() }
     }
 
     /// One outcome for each target of the batch.
@@ -98,7 +99,7 @@ impl<'a> Job<'a> {
             shared: &sender.shared,
             batch,
             credentials,
-            signer: sender.signers.of(credentials)?,
+            signer: Signer::of(&sender.signers, credentials)?,
             texts: batch.by_wording(|wording| payload::text(batch.push, wording))?,
             topic: payload::topic(batch.push),
             urgency: payload::urgency(batch.push),
