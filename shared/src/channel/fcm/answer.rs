@@ -225,7 +225,12 @@ mod tests {
         let spent = error("RESOURCE_EXHAUSTED", "Quota exceeded", "QUOTA_EXCEEDED", &[]);
         assert_eq!(outcome_after(429, &spent, Some(17)), Outcome::Throttled(Some(Duration::from_secs(17))));
         assert_eq!(outcome_after(429, &spent, None), Outcome::Throttled(Some(Duration::from_secs(60))));
-        assert_eq!(raw_outcome(429, "", None), Outcome::Throttled(Some(Duration::from_secs(60))));
+        // What a project's rate is told as: no code of FCM's, and no time.
+        let rate = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[{"reason":"RATE_LIMIT_EXCEEDED",
+            "domain":"googleapis.com","metadata":{"quota_limit":"SendsPerMinutePerProject"}}]}}"#;
+        for body in [rate, ""] {
+            assert_eq!(raw_outcome(429, body, None), Outcome::Throttled(Some(Duration::from_secs(60))), "{body}");
+        }
     }
 
     #[test]
