@@ -3,6 +3,7 @@
 
 mod connections;
 mod odd;
+mod plain;
 mod raw;
 mod vendor;
 
@@ -25,8 +26,9 @@ use crate::runtime::Clock;
 
 use super::access::{AccessTokens, tests::Memory};
 use super::{RateUnit, Senders, Shared, Target, Turns, rest};
-pub(crate) use connections::Api;
+pub(crate) use connections::{Api, client_for};
 pub(crate) use odd::{any_answer, assert_sound, odd_targets};
+pub(crate) use plain::{Plain, PlainPeer};
 pub(crate) use raw::RawVendor;
 pub(crate) use vendor::{Asked, Reply, Vendor};
 

@@ -1,4 +1,4 @@
-//! One connection, and the streams on it.
+//! One connection, and the streams on it: with HTTP/1.1 one at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -7,8 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -17,13 +15,11 @@ use crate::domain::Timestamp;
 use crate::runtime::Clock;
 
 use super::connect::connect;
+use super::speech::{Offer, Requests};
 use super::{Answer, Failure, Settings, Site};
 
 /// Longest answer that is read. Real ones have a few hundred bytes.
 const MAX_ANSWER: usize = 64 * 1024;
-
-/// A connection unused for longer is not trusted any more: NAT gateways forget theirs after 350 s.
-const MAX_REST_MS: i64 = 240_000;
 
 /// After a pause this long, the peer may have closed it without our having read that.
 const REST_MS: i64 = 1_000;
@@ -33,7 +29,7 @@ const REST_MS: i64 = 1_000;
 const NEW: Duration = Duration::from_secs(1);
 
 pub(super) struct Connection {
-    requests: SendRequest<Full<Bytes>>,
+    requests: Requests,
     /// A permit is a stream that may be opened. Closed: nothing more is to be sent here.
     streams: Semaphore,
     max_streams: usize,
@@ -49,21 +45,17 @@ impl Connection {
     /// Connects. With [`Settings::proves`] it has one stream until [`open_up`](Self::open_up).
     pub(super) async fn open(
         site: Site,
-        tls: Arc<ClientConfig>,
+        (tls, offer): (Arc<ClientConfig>, Offer),
         settings: Settings,
         clock: Clock,
     ) -> Result<Arc<Self>, Failure> {
         let handshake = async {
-            let stream = connect(&site, tls).await.map_err(|error| Failure::Connect(Arc::new(error)))?;
-            Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .handshake(TokioIo::new(stream))
-                .await
-                .map_err(|error| Failure::Connect(Arc::new(error)))
+            let link = connect(&site, tls, offer).await.map_err(|error| Failure::Connect(Arc::new(error)))?;
+            Requests::begin(link).await.map_err(|error| Failure::Connect(Arc::new(error)))
         };
         let (requests, driver) =
             timeout(settings.connect_timeout, handshake).await.map_err(|_| Failure::ConnectTimeout)??;
-        let max_streams = settings.streams.max(1);
+        let max_streams = if requests.is_http1() { 1 } else { settings.streams.max(1) };
         let streams = if settings.proves.is_some() { 1 } else { max_streams };
         let connection = Arc::new(Self {
             requests,
@@ -76,8 +68,7 @@ impl Connection {
         });
         let driven = Arc::downgrade(&connection);
         tokio::spawn(async move {
-            // How it ended, the requests on it are told.
-            let _ = driver.await;
+            driver.await;
             if let Some(connection) = driven.upgrade() {
                 connection.retire();
             }
@@ -87,7 +78,13 @@ impl Connection {
 
     /// Whether something more may be sent on it.
     pub(super) fn is_usable(&self, now: Timestamp) -> bool {
-        !self.requests.is_closed() && !self.streams.is_closed() && self.rest_ms(now) <= MAX_REST_MS
+        let longest = i64::try_from(self.requests.longest_rest().as_millis()).unwrap_or(i64::MAX);
+        !self.requests.is_closed() && !self.streams.is_closed() && self.rest_ms(now) <= longest
+    }
+
+    /// How many requests may be under way on it.
+    pub(super) fn max_streams(&self) -> usize {
+        self.max_streams
     }
 
     /// Whether it has not been used for a while.
@@ -123,7 +120,12 @@ impl Connection {
             Ok(permit) => permit.forget(),
             Err(_) => return Err(Failure::Retired),
         }
-        Ok(Stream { connection: self })
+        let stream = Stream { connection: self };
+        if stream.connection.requests.ready().await.is_err() {
+            stream.connection.retire();
+            return Err(Failure::Retired);
+        }
+        Ok(stream)
     }
 }
 
@@ -133,7 +135,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Sends the request and reads the whole answer. Dropped or timed out, the stream is reset and free again.
+    /// Sends the request and reads the whole answer. Dropped or timed out, the stream is reset and free again; HTTP/1.1 has
+    /// no such thing, so there the connection ends, and is found unready.
     pub(super) async fn send(
         self,
         request: Request<Full<Bytes>>,
@@ -160,8 +163,7 @@ impl Stream {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>, clock: &Clock) -> Result<Answer, Failure> {
-        let response = self.connection.requests.clone().try_send_request(request).await;
-        let (head, body) = match response {
+        let (head, body) = match self.connection.requests.send(request).await {
             Ok(response) => response.into_parts(),
             // The request comes back when it was never written.
             Err(error) if error.message().is_some() => return Err(Failure::Refused(Arc::new(error.into_error()))),

@@ -1,4 +1,4 @@
-//! Kept HTTP/2 connections, several to a host.
+//! Kept HTTP/2 connections, several to a host; to peers that need not know it, HTTP/1.1 ones.
 //!
 //! A vendor that takes one token a request is limited by streams over latency, so a batch needs several connections
 //! with many streams each, kept open from batch to batch. Between batches the environment may be frozen, and the
@@ -9,6 +9,7 @@ mod connect;
 mod connection;
 mod failure;
 mod site;
+mod speech;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,10 +27,11 @@ use super::turns::Turn;
 use crate::runtime::Clock;
 
 pub(super) use answer::{Answer, retry_after, shown};
-pub(super) use connect::client_config;
-use connection::Connection;
+pub(super) use connect::{client_config, either_config};
+use connection::{Connection, Stream};
 pub(super) use failure::Failure;
 pub(super) use site::Site;
+use speech::Offer;
 
 /// Connections are kept to no more sites than this. An app may be a site of its own, and a function has but so many
 /// sockets.
@@ -60,9 +62,17 @@ impl Settings {
 /// Connections to any number of sites.
 pub(super) struct Pool {
     tls: Arc<ClientConfig>,
+    offer: Offer,
     settings: Settings,
     clock: Clock,
-    sites: Mutex<HashMap<Site, Arc<[Line]>>>,
+    sites: Mutex<HashMap<Site, Arc<Lines>>>,
+}
+
+/// The places for connections to one site.
+struct Lines {
+    all: Box<[Line]>,
+    /// How many requests can be under way on a connection, as far as is known.
+    streams: AtomicUsize,
 }
 
 /// A place for one connection.
@@ -73,7 +83,12 @@ struct Line {
 
 impl Pool {
     pub(super) fn new(tls: Arc<ClientConfig>, settings: Settings, clock: Clock) -> Self {
-        Self { tls, settings, clock, sites: Mutex::new(HashMap::new()) }
+        Self { tls, offer: Offer::Http2, settings, clock, sites: Mutex::new(HashMap::new()) }
+    }
+
+    /// Connections that speak HTTP/1.1, with one request under way on each, to who does not choose HTTP/2.
+    pub(super) fn of_either(tls: Arc<ClientConfig>, settings: Settings, clock: Clock) -> Self {
+        Self { offer: Offer::Either, ..Self::new(tls, settings, clock) }
     }
 
     /// How many requests can be under way to a site.
@@ -108,24 +123,33 @@ impl Pool {
     async fn try_send(
         &self,
         site: &Site,
-        lines: &[Line],
+        lines: &Lines,
         turn: &Turn,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, Failure> {
-        let line = least_filled(lines, self.settings.streams);
-        let _loaded = Loaded::onto(line);
-        let stream = async {
-            let connection = self.connection(site, line).await?;
-            connection.stream().await
-        };
         // While it waits for its turn no limit runs: when that is, the caller says.
-        let stream = tokio::time::timeout(self.settings.request_timeout, stream).await.map_err(|_| Failure::Busy)??;
+        let stream = tokio::time::timeout(self.settings.request_timeout, self.stream(site, lines));
+        let (_loaded, stream) = stream.await.map_err(|_| Failure::Busy)??;
         turn.take().await?;
         let answer = stream.send(request, self.settings.request_timeout, &self.clock).await?;
         if self.settings.proves.is_some_and(|proves| proves(answer.status)) {
             answer.connection().open_up();
         }
         Ok(answer)
+    }
+
+    /// A free stream, on a connection that stands.
+    async fn stream<'a>(&self, site: &Site, lines: &'a Lines) -> Result<(Loaded<'a>, Stream), Failure> {
+        loop {
+            let streams = lines.streams.load(Ordering::Relaxed);
+            let loaded = Loaded::onto(&lines.all, streams);
+            let connection = self.connection(site, loaded.0).await?;
+            lines.streams.store(connection.max_streams(), Ordering::Relaxed);
+            if connection.max_streams() >= streams {
+                return Ok((loaded, connection.stream().await?));
+            }
+            // It takes fewer at a time than was thought of who had not been met yet, and a crowd has come for this one.
+        }
     }
 
     /// The line's connection, or a new one.
@@ -141,17 +165,21 @@ impl Pool {
 
     async fn kept_or_new(&self, site: &Site, line: &Line) -> Result<Arc<Connection>, Failure> {
         let now = self.clock.now();
-        let connect = || Connection::open(site.clone(), self.tls.clone(), self.settings, self.clock.clone()).boxed();
+        let connect = || {
+            let tls = (self.tls.clone(), self.offer);
+            Connection::open(site.clone(), tls, self.settings, self.clock.clone()).boxed()
+        };
         line.connection.get(|connection| connection.is_usable(now), connect).await
     }
 
-    fn lines(&self, site: &Site) -> Arc<[Line]> {
+    fn lines(&self, site: &Site) -> Arc<Lines> {
         let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lines) = sites.get(site) {
             return lines.clone();
         }
         let line = |_| Line { connection: Flight::new(), load: AtomicUsize::new(0) };
-        let lines: Arc<[Line]> = (0..self.settings.connections.max(1)).map(line).collect();
+        let all = (0..self.settings.connections.max(1)).map(line).collect();
+        let lines = Arc::new(Lines { all, streams: AtomicUsize::new(self.settings.streams.max(1)) });
         if sites.len() >= MAX_SITES {
             // Requests under way keep theirs to the end.
             sites.clear();
@@ -161,20 +189,26 @@ impl Pool {
     }
 }
 
-/// The first line with room, so that a small batch opens one connection; when all are full, the least loaded.
-fn least_filled(lines: &[Line], streams: usize) -> &Line {
-    let load = |line: &Line| line.load.load(Ordering::Relaxed);
-    let with_room = lines.iter().find(|line| load(line) < streams);
-    with_room.or_else(|| lines.iter().min_by_key(|line| load(line))).unwrap_or(&lines[0])
-}
-
 /// Counts a request on a line for as long as it lives.
 struct Loaded<'a>(&'a Line);
 
 impl<'a> Loaded<'a> {
-    fn onto(line: &'a Line) -> Self {
-        line.load.fetch_add(1, Ordering::Relaxed);
-        Self(line)
+    /// On the first line with room, so that a small batch opens one connection; when all are full, the least loaded.
+    fn onto(lines: &'a [Line], streams: usize) -> Self {
+        let with_room = lines.iter().find(|line| line.has_taken_one(streams));
+        Self(with_room.unwrap_or_else(|| {
+            let least = lines.iter().min_by_key(|line| line.load.load(Ordering::Relaxed)).unwrap_or(&lines[0]);
+            least.load.fetch_add(1, Ordering::Relaxed);
+            least
+        }))
+    }
+}
+
+impl Line {
+    /// Takes one more request, if fewer than so many are under way.
+    fn has_taken_one(&self, streams: usize) -> bool {
+        let more = |load: usize| (load < streams).then_some(load + 1);
+        self.load.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 }
 
@@ -184,5 +218,7 @@ impl Drop for Loaded<'_> {
     }
 }
 
+#[cfg(test)]
+mod http1_tests;
 #[cfg(test)]
 mod tests;
