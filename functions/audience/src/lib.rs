@@ -59,9 +59,22 @@ impl Audience {
     ///
     /// When one of them is missing.
     pub async fn new(lookup: &impl Lookup) -> Result<Self, ConfigError> {
-        let tables = Tables::from_lookup(lookup)?;
         let config = aws::config().await;
-        let client = store::Client::new(&config);
+        let sockets = Sockets::new(ws::Client::new(&config, lookup, Clock::from_lookup(lookup))?);
+        Self::closing(sockets, store::Client::new(&config), lookup)
+    }
+
+    /// For a function that answers only calls after which no socket is to be closed.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is missing.
+    pub async fn without_sockets(lookup: &impl Lookup) -> Result<Self, ConfigError> {
+        Self::closing(Sockets::nowhere(), store::Client::new(&aws::config().await), lookup)
+    }
+
+    fn closing(sockets: Sockets, client: store::Client, lookup: &impl Lookup) -> Result<Self, ConfigError> {
+        let tables = Tables::from_lookup(lookup)?;
         let clock = Clock::from_lookup(lookup);
         let apps = AppStore::new(client.clone(), tables.apps);
         Ok(Self {
@@ -71,7 +84,7 @@ impl Audience {
             contacts: ContactStore::new(client.clone(), &tables.audience),
             deletions: DeletionStore::new(client.clone(), &tables.audience),
             quiet: QuietStore::new(client.clone(), &tables.audience),
-            sockets: Sockets::new(ws::Client::new(&config)),
+            sockets,
             standing: StandingStore::new(client.clone(), &tables.audience),
             users: UserStore::new(client, &tables.audience),
         })

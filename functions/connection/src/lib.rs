@@ -71,16 +71,16 @@ impl ConnectionFunction {
             acks: AckStore::new(client.clone(), &tables.audience),
             gate: Gate::new(apps.clone(), client.clone(), &tables.audience, clock.clone()),
             apps,
-            clock,
             connections: ConnectionStore::new(client.clone(), &tables.audience),
             contacts: ContactStore::new(client.clone(), &tables.audience),
             offline: OfflineStore::new(client.clone(), &tables.pushes),
             pushes: PushStore::new(client.clone(), &tables.pushes),
             snapshots: SnapshotStore::new(client.clone(), &tables.pushes),
-            sockets: Sockets::new(ws::Client::new(&config)),
+            sockets: Sockets::new(ws::Client::new(&config, lookup, clock.clone())?),
             standing: StandingStore::new(client.clone(), &tables.audience),
             users: UserStore::new(client, &tables.audience),
             webhooks: Webhooks::from_lookup(queue::Client::new(&config), lookup)?,
+            clock,
         })
     }
 

@@ -12,7 +12,7 @@ mod vault;
 use std::sync::Arc;
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use fanfare::channel::{Breaker, Senders};
+use fanfare::channel::{Breaker, Senders, ws};
 use fanfare::domain::{Channel, Timestamp};
 use fanfare::queue::{self, DeliverTask, Queues, Urls, Webhooks, consume};
 use fanfare::runtime::config::{Environment, Lookup, Tables, parsed};
@@ -70,7 +70,10 @@ impl Deliver {
         let client = store::Client::new(&config);
         let clock = Clock::from_lookup(lookup);
         let vault = Arc::new(vault::StoreVault(TokenStore::new(client.clone(), &tables.apps)));
-        let sockets = (channel == Channel::Ws).then(|| fanfare::channel::ws::Client::new(&config));
+        let sockets = match channel {
+            Channel::Ws => Some(ws::Client::new(&config, lookup, clock.clone())?),
+            _ => None,
+        };
         Ok(Self {
             apps: AppStore::new(client.clone(), tables.apps),
             breaker: Arc::default(),

@@ -60,7 +60,7 @@ impl PushIntake {
         let snapshots = SnapshotStore::new(client.clone(), &tables.pushes);
         Ok(Self {
             accounts: AccountStore::new(ledger, snapshots, RestStore::new(client.clone(), &tables.pushes)),
-            audience: Audience::new(lookup).await?,
+            audience: Audience::without_sockets(lookup).await?,
             gate: Gate::new(apps, client.clone(), &tables.audience, clock.clone()),
             clock,
             intake: IntakeStore::new(client.clone(), &tables.pushes),

@@ -134,11 +134,7 @@ impl Senders {
     /// # Errors
     ///
     /// [`Error::Tls`] when no trusted certificate is found.
-    pub fn new(
-        clock: Clock,
-        connections: Option<aws_sdk_apigatewaymanagement::Client>,
-        vault: Arc<dyn Vault>,
-    ) -> Result<Self, Error> {
+    pub fn new(clock: Clock, connections: Option<ws::Client>, vault: Arc<dyn Vault>) -> Result<Self, Error> {
         Self::trusting(native_roots()?, clock, connections, vault)
     }
 
@@ -146,7 +142,7 @@ impl Senders {
     pub(crate) fn trusting(
         roots: RootCertStore,
         clock: Clock,
-        connections: Option<aws_sdk_apigatewaymanagement::Client>,
+        connections: Option<ws::Client>,
         vault: Arc<dyn Vault>,
     ) -> Result<Self, Error> {
         let tls = http2::client_config(roots.clone())?;

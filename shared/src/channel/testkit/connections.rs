@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use aws_sdk_apigatewaymanagement::Client;
-use aws_sdk_apigatewaymanagement::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -13,10 +14,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use crate::channel::ws::Client;
+use crate::runtime::Clock;
+
 /// An API that answers each post by its path and by how often that path was asked for before.
 pub(crate) struct Api {
+    pub(crate) endpoint: String,
     pub(crate) client: Client,
     pub(crate) asked: Arc<Mutex<Vec<(String, Bytes)>>>,
+    requests: Arc<Mutex<Vec<Request<Bytes>>>>,
 }
 
 impl Api {
@@ -25,14 +31,18 @@ impl Api {
         let endpoint = format!("http://{}/live", listener.local_addr().unwrap());
         let (asked, status) = (Arc::new(Mutex::new(Vec::new())), Arc::new(status));
         let all: Arc<Mutex<Vec<(String, Bytes)>>> = asked.clone();
+        let requests = Arc::<Mutex<Vec<Request<Bytes>>>>::default();
+        let whole = requests.clone();
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                let (all, status) = (all.clone(), status.clone());
+                let (all, status, whole) = (all.clone(), status.clone(), whole.clone());
                 let service = service_fn(move |request: Request<Incoming>| {
-                    let (all, status) = (all.clone(), status.clone());
+                    let (all, status, whole) = (all.clone(), status.clone(), whole.clone());
                     async move {
                         let path = request.uri().path().to_owned();
-                        let body = request.into_body().collect().await.unwrap().to_bytes();
+                        let (head, body) = request.into_parts();
+                        let body = body.collect().await.unwrap().to_bytes();
+                        whole.lock().unwrap().push(Request::from_parts(head, body.clone()));
                         let before = {
                             let mut all = all.lock().unwrap();
                             let before = all.iter().filter(|(other, _)| *other == path).count();
@@ -49,17 +59,28 @@ impl Api {
                 });
             }
         });
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("local"))
-            .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-            .endpoint_url(endpoint)
-            .build();
-        Self { client: Client::from_conf(config), asked }
+        Self { client: client_for(&endpoint, Clock::system()), endpoint, asked, requests }
+    }
+
+    /// All requests, whole, in the order of arrival.
+    pub(crate) fn requests(&self) -> Vec<Request<Bytes>> {
+        self.requests.lock().unwrap().clone()
     }
 
     /// How often a path was posted to.
     pub(crate) fn asked(&self, path: &str) -> usize {
         self.asked.lock().unwrap().iter().filter(|(other, _)| other == path).count()
     }
+}
+
+/// The settings that a function has on AWS.
+fn sdk_config() -> SdkConfig {
+    let credentials = Credentials::new("key", "secret", None, None, "test");
+    let credentials = SharedCredentialsProvider::new(credentials);
+    SdkConfig::builder().region(Region::new("local")).credentials_provider(credentials).build()
+}
+
+/// Who calls the API at an endpoint.
+pub(crate) fn client_for(endpoint: &str, clock: Clock) -> Client {
+    Client::new(&sdk_config(), &|_: &str| Some(endpoint.to_owned()), clock).unwrap()
 }

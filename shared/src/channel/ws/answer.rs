@@ -1,15 +1,14 @@
 //! What API Gateway's answers mean.
 
-use aws_sdk_apigatewaymanagement::config::http::HttpResponse;
-use aws_sdk_apigatewaymanagement::error::SdkError;
-use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
 use http::StatusCode;
 
+use super::client::NoAnswer;
+use crate::channel::http2::Failure;
 use crate::channel::turns::Missed;
 use crate::domain::Outcome;
 
-/// Why a frame was not written.
-#[derive(Debug)]
+/// Why a frame was not written, or a connection not closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// The connection is closed, or not yet open.
     Gone,
@@ -29,7 +28,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// What it means for the target.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Gone => Outcome::InvalidToken { since: None, doubtful: false },
             Self::Throttled => Outcome::Throttled(None),
@@ -39,23 +38,30 @@ impl Refusal {
             Self::Missed => Outcome::Unsent,
         }
     }
-}
 
-impl From<Missed> for Refusal {
-    fn from(Missed: Missed) -> Self {
-        Self::Missed
+    /// Whether the same call may succeed a moment later.
+    pub(super) fn may_pass(self) -> bool {
+        matches!(self, Self::Throttled | Self::Unavailable)
     }
 }
 
-/// Sorts an error by the status of the answer, if there was one.
-pub(super) fn refusal(error: &SdkError<PostToConnectionError, HttpResponse>) -> (Refusal, Option<StatusCode>) {
-    let status = error.raw_response().and_then(|response| StatusCode::from_u16(response.status().as_u16()).ok());
-    let refusal = match status.map(|status| status.as_u16()) {
-        Some(410) => Refusal::Gone,
-        Some(429) => Refusal::Throttled,
-        Some(401 | 403) => Refusal::Forbidden,
-        Some(400..=499) => Refusal::Malformed,
-        Some(_) | None => Refusal::Unavailable,
-    };
-    (refusal, status)
+impl From<&NoAnswer> for Refusal {
+    fn from(failure: &NoAnswer) -> Self {
+        match failure {
+            NoAnswer::Failed(Failure::Missed(Missed)) => Self::Missed,
+            NoAnswer::Failed(_) | NoAnswer::Unsigned(_) => Self::Unavailable,
+        }
+    }
+}
+
+/// Sorts an answer by its status.
+pub(super) fn verdict(status: StatusCode) -> Result<(), Refusal> {
+    match status.as_u16() {
+        200..=299 => Ok(()),
+        410 => Err(Refusal::Gone),
+        429 => Err(Refusal::Throttled),
+        401 | 403 => Err(Refusal::Forbidden),
+        400..=499 => Err(Refusal::Malformed),
+        _ => Err(Refusal::Unavailable),
+    }
 }

@@ -1,12 +1,24 @@
 //! One connection: what a client that asks is answered, and the end of it.
 
-use aws_sdk_apigatewaymanagement::Client;
-use aws_sdk_apigatewaymanagement::error::SdkError;
-use aws_sdk_apigatewaymanagement::operation::delete_connection::DeleteConnectionError;
-use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
-use aws_sdk_apigatewaymanagement::primitives::Blob;
+use std::error::Error;
+use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use tokio::time::{sleep, timeout};
+
+use super::answer::{Refusal, verdict};
+use super::client::{Client, NoAnswer};
+use crate::channel::turns::Turn;
 use crate::domain::ConnectionId;
+
+/// How often a call is made at most.
+const TRIES: u32 = 4;
+/// The longest pause after the first try; after each it is twice as long. Pauses are of any length up to that, so that those
+/// who failed together do not come together.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Limit for all tries: whoever waits for the answer waits no longer than that.
+const LIMIT: Duration = Duration::from_secs(8);
 
 /// A frame that did not reach its connection.
 #[derive(Debug, thiserror::Error)]
@@ -15,14 +27,14 @@ pub enum PostError {
     #[error("the connection is gone")]
     Gone,
     /// It may be there, and the frame was not taken.
-    #[error("the frame was not taken")]
-    Failed(#[source] Box<aws_sdk_apigatewaymanagement::Error>),
+    #[error("the frame was not taken: {0}")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// A connection that may still be open although it was to be closed.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection was not closed")]
-pub struct CloseError(#[source] Box<aws_sdk_apigatewaymanagement::Error>);
+#[error("the connection was not closed: {0}")]
+pub struct CloseError(#[source] Box<dyn Error + Send + Sync>);
 
 /// What became of a connection that was to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,42 +45,93 @@ pub enum Ended {
     Gone,
 }
 
-/// Writes single frames to connections, and closes them. Tries again what may pass, as the SDK does.
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error("API Gateway answered {0}")]
+    Refused(StatusCode),
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    #[error("there was no answer in time")]
+    TooSlow,
+    #[error("the function has no API to call")]
+    Nowhere,
+}
+
+impl CallError {
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::Refused(status) => verdict(*status).err().unwrap_or(Refusal::Unavailable),
+            Self::NoAnswer(failure) => Refusal::from(failure),
+            Self::TooSlow => Refusal::Unavailable,
+            Self::Nowhere => Refusal::Forbidden,
+        }
+    }
+}
+
+/// Writes single frames to connections, and closes them. Tries again what may pass: a frame may come twice, as clients
+/// know.
 #[derive(Clone)]
 pub struct Sockets {
-    client: Client,
+    client: Option<Client>,
 }
 
 impl Sockets {
     /// Over the `@connections` of an API.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client: Some(client) }
+    }
+
+    /// For a function that has none to write to or to close: should it try, it fails.
+    pub fn nowhere() -> Self {
+        Self { client: None }
     }
 
     /// Sends one text frame.
+    ///
+    /// # Errors
+    ///
+    /// [`PostError`] says whether there is still someone to send to.
     pub async fn post(&self, connection: &ConnectionId, frame: String) -> Result<(), PostError> {
-        let frame = Blob::new(frame.into_bytes());
-        let post = self.client.post_to_connection().connection_id(connection.as_str()).data(frame);
-        post.send().await.map(drop).map_err(PostError::from)
+        match self.call(Method::POST, connection, frame.into()).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.refusal() == Refusal::Gone => Err(PostError::Gone),
+            Err(error) => Err(PostError::Failed(error.into())),
+        }
     }
 
     /// Closes a connection.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps that from being known.
     pub async fn close(&self, connection: &ConnectionId) -> Result<Ended, CloseError> {
-        match self.client.delete_connection().connection_id(connection.as_str()).send().await {
-            Ok(_) => Ok(Ended::Closed),
-            Err(error) => match error.as_service_error() {
-                Some(DeleteConnectionError::GoneException(_)) => Ok(Ended::Gone),
-                _ => Err(CloseError(Box::new(error.into()))),
-            },
+        match self.call(Method::DELETE, connection, Bytes::new()).await {
+            Ok(()) => Ok(Ended::Closed),
+            Err(error) if error.refusal() == Refusal::Gone => Ok(Ended::Gone),
+            Err(error) => Err(CloseError(error.into())),
         }
+    }
+
+    async fn call(&self, method: Method, connection: &ConnectionId, body: Bytes) -> Result<(), CallError> {
+        let client = self.client.as_ref().ok_or(CallError::Nowhere)?;
+        let tries = async {
+            let mut tried = 1;
+            loop {
+                match call_once(client, method.clone(), connection, body.clone()).await {
+                    Err(error) if error.refusal().may_pass() && tried < TRIES => {
+                        sleep(PAUSE.mul_f64(fastrand::f64()) * 2_u32.pow(tried - 1)).await;
+                        tried += 1;
+                    }
+                    result => return result,
+                }
+            }
+        };
+        timeout(LIMIT, tries).await.unwrap_or(Err(CallError::TooSlow))
     }
 }
 
-impl From<SdkError<PostToConnectionError>> for PostError {
-    fn from(error: SdkError<PostToConnectionError>) -> Self {
-        match error.as_service_error() {
-            Some(PostToConnectionError::GoneException(_)) => Self::Gone,
-            _ => Self::Failed(Box::new(error.into())),
-        }
-    }
+async fn call_once(client: &Client, method: Method, connection: &ConnectionId, body: Bytes) -> Result<(), CallError> {
+    let status = client.call(method, connection.as_str(), body, &Turn::free()).await?;
+    verdict(status).map_err(|_| CallError::Refused(status))
 }

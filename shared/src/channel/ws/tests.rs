@@ -1,7 +1,7 @@
 use super::*;
-use crate::channel::Turns;
-use crate::channel::testkit::{Api, a_live_push, a_push, target, targets};
-use crate::domain::Channel;
+use crate::channel::testkit::{Api, a_live_push, a_push, client_for, target, targets};
+use crate::channel::{RateUnit, Turns, Window};
+use crate::domain::{Channel, ConnectionId};
 use crate::runtime::Clock;
 
 async fn send(api: &Api, targets: &[Target]) -> Vec<Outcome> {
@@ -58,7 +58,76 @@ async fn an_api_that_is_away_is_tried_again_later_and_a_late_push_is_not_sent() 
     assert_eq!(Sender::new(api.client.clone()).send(&batch).await, vec![Outcome::Transient(None); 2]);
     assert_eq!(api.asked.lock().unwrap().len(), 0);
     // Port 1 is nobody's.
-    let nowhere = api.client.config().to_builder().endpoint_url("http://127.0.0.1:1/live").build();
-    api.client = Client::from_conf(nowhere);
+    api.client = client_for("http://127.0.0.1:1/live", Clock::system());
     assert_eq!(send(&api, &targets).await, vec![Outcome::Transient(None); 2]);
+}
+
+fn connection() -> ConnectionId {
+    ConnectionId::try_from("L0SM9cOFvHcCIhw=").unwrap()
+}
+
+const PATH: &str = "/live/@connections/L0SM9cOFvHcCIhw%3D";
+
+#[tokio::test]
+async fn a_single_frame_is_tried_again_while_that_may_help() {
+    for (statuses, tries, taken) in [
+        (vec![200], 1, Ok(())),
+        (vec![429, 503, 200], 3, Ok(())),
+        (vec![500; 9], 4, Err("the frame was not taken: API Gateway answered 500 Internal Server Error")),
+        (vec![403; 9], 1, Err("the frame was not taken: API Gateway answered 403 Forbidden")),
+        (vec![413; 9], 1, Err("the frame was not taken: API Gateway answered 413 Payload Too Large")),
+        (vec![500, 410, 200], 2, Err("the connection is gone")),
+    ] {
+        let api = Api::start(move |_, before| statuses[before]).await;
+        let posted = Sockets::new(api.client.clone()).post(&connection(), "hello".to_owned()).await;
+        assert_eq!(posted.map_err(|error| error.to_string()), taken.map_err(str::to_owned));
+        assert_eq!(api.asked(PATH), tries);
+        assert!(api.requests().iter().all(|request| request.method() == Method::POST && request.body() == "hello"));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_closed_or_gone_or_that_is_not_known() {
+    for (status, ended) in [(204, Ok(Ended::Closed)), (410, Ok(Ended::Gone)), (403, Err(()))] {
+        let api = Api::start(move |_, _| status).await;
+        let closed = Sockets::new(api.client.clone()).close(&connection()).await;
+        assert_eq!(closed.map_err(drop), ended, "{status}");
+        assert!(api.requests().iter().all(|request| request.method() == Method::DELETE && request.body().is_empty()));
+        assert_eq!(api.asked(PATH), 1);
+    }
+    assert!(Sockets::nowhere().close(&connection()).await.is_err());
+}
+
+#[tokio::test]
+async fn frames_leave_at_their_turns_or_not_at_all() {
+    let api = Api::start(|_, _| 200).await;
+    // The connection stands already.
+    Sockets::new(api.client.clone()).post(&connection(), String::new()).await.unwrap();
+    let clock = Clock::system();
+    let (push, targets) = (a_live_push(&clock), targets(20));
+    let start = tokio::time::Instant::now() - Duration::from_millis(475);
+    let length = Duration::from_secs(1);
+    let window = Window { start, length, units: 20, end: start + length };
+    let turns = Turns::new(std::future::ready(Some(window)), RateUnit::Requests, 1);
+    let batch = Batch::new(Channel::Ws, &push, &targets, &clock, turns);
+    let outcomes = Sender::new(api.client.clone()).send(&batch).await;
+    // The turns of the first nine were over, long before. Those since are sent, once each; a busy machine may miss some.
+    assert_eq!(outcomes[..9], vec![Outcome::Unsent; 9]);
+    let sent = outcomes.iter().filter(|outcome| **outcome == Outcome::Delivered).count();
+    assert!((1..=11).contains(&sent), "{outcomes:?}");
+    assert_eq!(api.requests().len(), 1 + sent);
+    assert!(start.elapsed() >= Duration::from_millis(900), "each at its own");
+}
+
+#[test]
+fn an_address_that_is_none_is_told_at_the_start() {
+    let config = aws_config::SdkConfig::builder().build();
+    let new = |endpoint: &str| {
+        Client::new(&config, &|_: &str| Some(endpoint.to_owned()), Clock::system()).err().unwrap().to_string()
+    };
+    assert_eq!(new(""), "`AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` is not set");
+    for none in ["ws://host/live", "/live", "not an address"] {
+        assert!(new(none).starts_with("`AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` cannot be read"), "{none}");
+    }
+    assert_eq!(new("https://host/live"), "`AWS_REGION` is not set");
 }
