@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::Engine;
@@ -15,12 +16,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::signature;
 use crate::caller::Caller;
 use crate::clock::{Civil, Clock};
 use crate::gate::{self, Gate};
 
 /// The largest message that can be posted.
-const MAX_MESSAGE_BYTES: usize = 128 * 1024;
+pub(super) const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 
 /// How many messages may wait for a slow client.
 const WAITING: usize = 1024;
@@ -67,13 +69,14 @@ impl Connections {
         BASE64_URL_SAFE.encode(&uuid::Uuid::new_v4().as_bytes()[..11])
     }
 
-    /// The endpoint, which goes at `/{stage}/@connections/{id}`.
+    /// The endpoint, which goes at `/{stage}/@connections/{id}`. Only what is signed is let in.
     pub fn router(&self) -> Router {
         let one = post(send).get(describe).delete(close);
         Router::new()
             .route("/{stage}/@connections/{id}", one)
             .fallback(|| async { (StatusCode::FORBIDDEN, axum::Json(json!({"message": "Forbidden"}))) })
             .with_state(self.clone())
+            .layer(middleware::from_fn(signature::checked))
     }
 
     /// From now on the connection can be reached; what it is told arrives at the receiver.
@@ -191,4 +194,54 @@ fn error(status: StatusCode, name: &str) -> Response {
         response.headers_mut().insert(header, name);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::{Region, SdkConfig};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use fanfare::channel::ws::{Client, Sockets};
+    use fanfare::domain::ConnectionId;
+    use fanfare::runtime;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::lambda::SECRET_KEY;
+    use crate::net;
+    use crate::template::REGION;
+
+    /// Calls with the key of an environment, and a secret.
+    fn sockets(endpoint: &str, secret: &str) -> Sockets {
+        let credentials = Credentials::new("deliver-ws.1", secret, None, None, "test");
+        let config = SdkConfig::builder()
+            .region(Region::new(REGION))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        let client = Client::new(&config, &|_: &str| Some(endpoint.to_owned()), runtime::Clock::system());
+        Sockets::new(client.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_functions_sign_arrives_and_what_others_sign_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let connections = Connections::new("live", Clock::new(directory.path()).unwrap(), Gate::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/live", listener.local_addr().unwrap());
+        let _serving = net::serve(listener, connections.router());
+        let id = Connections::new_id();
+        assert!(id.ends_with('='), "an id that has to be escaped: {id}");
+        let mut orders = connections.open(&id, String::new(), String::new());
+        let id = ConnectionId::try_from(id).unwrap();
+
+        let others = sockets(&endpoint, "another secret");
+        assert!(others.post(&id, "theirs".to_owned()).await.unwrap_err().to_string().contains("403"));
+        assert!(others.close(&id).await.is_err());
+        let ours = sockets(&endpoint, SECRET_KEY);
+        ours.post(&id, "ours".to_owned()).await.unwrap();
+        ours.close(&id).await.unwrap();
+        assert!(matches!(orders.recv().await, Some(Order::Send(frame)) if frame == "ours"));
+        assert!(matches!(orders.recv().await, Some(Order::Close)));
+        assert!(orders.try_recv().is_err());
+    }
 }

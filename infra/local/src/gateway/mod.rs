@@ -4,6 +4,7 @@ pub mod connections;
 mod cors;
 pub mod http_api;
 pub mod routes;
+mod signature;
 pub mod websocket;
 
 use http::StatusCode;

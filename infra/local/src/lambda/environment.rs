@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::runtime_api::{self, Invocation};
-use super::{EnvironmentStatus, Failure, Settings};
+use super::{EnvironmentStatus, Failure, SECRET_KEY, Settings};
 use crate::logs::{Level, Line, Logs};
 use crate::net;
 use crate::template::{Function, REGION};
@@ -239,7 +239,7 @@ fn command(name: &str, function: &Function, settings: &Settings, api: &str) -> C
         .env("AWS_LAMBDA_LOG_LEVEL", log_level(function, &settings.logs))
         .env("_HANDLER", &function.handler)
         .env("AWS_ACCESS_KEY_ID", name)
-        .env("AWS_SECRET_ACCESS_KEY", "local")
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
         .env("AWS_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)
         .env("AWS_EC2_METADATA_DISABLED", "true")

@@ -26,6 +26,9 @@ pub use environment::Environments;
 /// The largest event and the largest answer of a synchronous invocation.
 pub const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024 + 100;
 
+/// What every environment's access key goes with: what tells them apart is its id.
+pub const SECRET_KEY: &str = "local";
+
 /// How long Lambda waits before it tries an asynchronous invocation again. On AWS it is minutes; here somebody is watching.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
