@@ -2,10 +2,15 @@
 //! time: what is measured is time, and nothing else is to run beside it.
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on ends there")]
 
+use std::time::Duration;
+
 use fanfare::domain::{App, AppId, Channel};
 use fanfare::store::AppStore;
+use futures::{StreamExt, stream};
+use reqwest::Method;
 use serde_json::json;
-use support::{SDK_APP_ID, Stack};
+use support::{SDK_APP_ID, Socket, Stack};
+use tokio::sync::Mutex;
 
 /// How many environments send at most.
 const ENVIRONMENTS: &str = "8";
@@ -13,18 +18,20 @@ const ENVIRONMENTS: &str = "8";
 const DEVICES_PER_USER: u32 = 10;
 const SECOND: i64 = 1_000;
 
+/// One test at a time.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
 /// One request a device, over HTTP/2; and many devices a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_second_has_more_than_the_rate_and_nine_tenths_of_it_are_used() {
+    let _alone = ALONE.lock().await;
     for (channel, devices, rate) in [(Channel::Apns, 20_000, 2_000), (Channel::Huawei, 10_000, 2_000)] {
         let stack = Stack::start_with(env!("CARGO_BIN_EXE_stack"), &["--concurrency", ENVIRONMENTS]).await;
         set_rate(&stack, channel, rate).await;
         let token = |n: u32, device: u32| format!("{:064x}", n * DEVICES_PER_USER + device);
         let phone = |n, device| stack.phone(&format!("phone{device}"), channel, &token(n, device));
         stack.populate(devices / DEVICES_PER_USER, &[], |n| (0..DEVICES_PER_USER).map(|d| phone(n, d)).collect()).await;
-        let push = json!({"MsgRandom": 1, "MsgLifeTime": 86_400, "MsgBody":
-            [{"MsgType": "TIMTextElem", "MsgContent": {"Text": "hello, everyone"}}]});
-        stack.ok("all_member_push/im_push", push).await;
+        push_to_everyone(&stack, 1).await;
         stack.idle().await;
 
         let deliveries = stack.deliveries(channel.name()).await;
@@ -39,6 +46,57 @@ async fn no_second_has_more_than_the_rate_and_nine_tenths_of_it_are_used() {
         assert!(most <= rate as usize, "{channel}: {most} in a second");
         assert!(used >= i64::from(rate) * 9 / 10, "{channel}: {used} a second");
     }
+}
+
+/// Sockets of all apps share what the installation is set to, and several pushes do.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_second_has_more_posts_to_sockets_than_the_installation_is_set_to() {
+    const USERS: u32 = 25;
+    const SOCKETS_PER_USER: u32 = 8;
+    const PUSHES: u32 = 3;
+    const RATE: i64 = 100;
+    let _alone = ALONE.lock().await;
+    let rate = format!("SocketPostsPerSecond={RATE}");
+    let arguments = ["--concurrency", ENVIRONMENTS, "--parameter", &rate];
+    let stack = Stack::start_with(env!("CARGO_BIN_EXE_stack"), &arguments).await;
+    stack.populate(USERS, &[], |_| Vec::new()).await;
+    let open = async |n: u32| {
+        stack.socket(&format!("user{:07}", n / SOCKETS_PER_USER), &format!("desk{}", n % SOCKETS_PER_USER)).await
+    };
+    let sockets = stream::iter(0..USERS * SOCKETS_PER_USER).map(open).buffer_unordered(8);
+    let mut sockets: Vec<Socket> = sockets.collect().await;
+    stack.idle().await;
+    let before = stack.local(Method::GET, "posts", None).await.as_array().unwrap().len();
+
+    for number in 0..PUSHES {
+        push_to_everyone(&stack, number).await;
+        // An app may push once a second. Each takes two, so that they overlap.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+    }
+    for socket in &mut sockets {
+        let mut heard = Vec::new();
+        for _ in 0..PUSHES {
+            heard.push(socket.hear_within(Duration::from_secs(60)).await.unwrap()["seq"].as_i64().unwrap());
+        }
+        heard.sort_unstable();
+        assert_eq!(heard, [1, 2, 3], "each push, once");
+    }
+    stack.idle().await;
+    let posts = stack.local(Method::GET, "posts", None).await;
+    let times: Vec<i64> = posts.as_array().unwrap()[before..].iter().map(|at| at.as_i64().unwrap()).collect();
+    let most = most_in_a_second(&times);
+    let (count, length) = (times.len() as i64, times[times.len() - 1] - times[0]);
+    eprintln!("ws: {most} in the fullest second and {} a second on average, of {RATE}", count * SECOND / length);
+    assert_eq!(count, i64::from(USERS * SOCKETS_PER_USER * PUSHES), "none was posted twice");
+    assert!(most as i64 <= RATE, "{most} in a second");
+    // Three batches that know nothing of each other, and come out of their queue by whole seconds.
+    assert!(count * SECOND / length >= RATE / 2, "{length} ms");
+}
+
+async fn push_to_everyone(stack: &Stack, random: u32) {
+    let push = json!({"MsgRandom": random, "MsgLifeTime": 86_400, "MsgBody":
+        [{"MsgType": "TIMTextElem", "MsgContent": {"Text": "hello, everyone"}}]});
+    stack.ok("all_member_push/im_push", push).await;
 }
 
 /// The demo app, allowed so many units a second.

@@ -49,7 +49,7 @@ impl Deliver {
             // No setting of an app's can be wrong there.
             return Ok((Rest::default(), None));
         }
-        let (scope, now) = (channel::pace(app, channel).0, self.clock.now());
+        let (scope, now) = (channel::scope(app, channel), self.clock.now());
         let rest = self.rests.get(scope, channel).await.map_err(Failure::of)?;
         let wait = match rest.left(now) {
             Some(left) => Some(left.max(patience(&rest, now))),
@@ -72,7 +72,7 @@ impl Deliver {
         lead: Duration,
         deadline: Timestamp,
     ) -> Result<Window, Held> {
-        let ((scope, pace), now) = (channel::pace(app, channel), self.clock.now());
+        let ((scope, pace), now) = (self.rates.pace(app, channel), self.clock.now());
         let soonest = (now.plus(lead), now.plus_millis(NEAR_MILLIS));
         let taken = self.pace.take(scope, channel, units, pace, soonest).await;
         let slot = taken.map_err(|error| Held::Failed(Failure::of(error)))?.map_err(Held::Later)?;
@@ -99,7 +99,7 @@ impl Deliver {
         units: u32,
         next: Timestamp,
     ) -> Result<Duration, Failure> {
-        let ((scope, pace), now) = (channel::pace(app, channel), self.clock.now());
+        let ((scope, pace), now) = (self.rates.pace(app, channel), self.clock.now());
         if next.millis_since(now) > limits::QUEUE_DELAY_SECS * 1_000 {
             return Ok(delay_until(next, now));
         }

@@ -107,7 +107,7 @@ impl Deliver {
         rest: &Rest,
         complaint: Option<&str>,
     ) -> Result<Duration, StoreError> {
-        let (scope, now) = (channel::pace(app, channel).0, self.clock.now());
+        let (scope, now) = (channel::scope(app, channel), self.clock.now());
         let why = trouble.describe(complaint);
         let begun = self.rests.begin(scope, channel, rest, (&why, trouble.until(rest, now)), now).await?;
         let Some(wait) = begun else {
@@ -136,7 +136,7 @@ impl Deliver {
         if rest.failures == 0 {
             return;
         }
-        match self.rests.end(channel::pace(app, channel).0, channel, rest).await {
+        match self.rests.end(channel::scope(app, channel), channel, rest).await {
             Ok(true) => info!(app.id = %app.id, %channel, "Channel `{channel}` of app `{}` goes on", app.id),
             Ok(false) => {}
             Err(error) => {
@@ -148,7 +148,7 @@ impl Deliver {
     /// A vendor that asked for time gets it from everyone.
     pub(crate) async fn slow_down(&self, app: &App, channel: Channel, outcomes: &[Outcome]) {
         let Some(wait) = pause(channel, outcomes) else { return };
-        let (scope, now) = (channel::pace(app, channel).0, self.clock.now());
+        let (scope, now) = (channel::scope(app, channel), self.clock.now());
         if let Err(error) = self.pace.push_back(scope, channel, wait, now).await {
             warn!(app.id = %app.id, %channel, error = chain(&error), "The channel could not be slowed down");
         }

@@ -12,7 +12,7 @@ mod vault;
 use std::sync::Arc;
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use fanfare::channel::{Breaker, Senders, ws};
+use fanfare::channel::{Breaker, Rates, Senders, ws};
 use fanfare::domain::{Channel, Timestamp};
 use fanfare::queue::{self, DeliverTask, Queues, Urls, Webhooks, consume};
 use fanfare::runtime::config::{Environment, Lookup, Tables, parsed};
@@ -37,6 +37,7 @@ struct Deliver {
     pace: PaceStore,
     pushes: PushStore,
     queues: Queues,
+    rates: Rates,
     rests: RestStore,
     senders: Senders,
     webhooks: Webhooks,
@@ -66,6 +67,7 @@ impl Deliver {
         let tables = Tables::from_lookup(lookup)?;
         let urls = Urls::from_lookup(lookup)?;
         let channel: Channel = parsed(lookup, "FANFARE_CHANNEL")?;
+        let rates = Rates::from_lookup(lookup)?;
         let config = aws::config().await;
         let client = store::Client::new(&config);
         let clock = Clock::from_lookup(lookup);
@@ -84,6 +86,7 @@ impl Deliver {
             metrics: Metrics::from_lookup(lookup)?,
             pace: PaceStore::new(client.clone(), &tables.pushes),
             pushes: PushStore::new(client.clone(), &tables.pushes),
+            rates,
             rests: RestStore::new(client, &tables.pushes),
             queues: Queues::new(queue::Client::new(&config), urls),
             senders: Senders::new(clock.clone(), sockets, vault)?,

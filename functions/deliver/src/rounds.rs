@@ -89,7 +89,7 @@ impl Deliver {
         let (this, push, app, channel) = (self.clone(), push.clone(), app.clone(), task.channel);
         let kinds: Vec<_> = task.kinds().collect();
         let units = channel::units(channel, places.iter().map(|place| kinds[*place]));
-        let (unit, most) = (channel::traits(channel).rate_unit, channel::largest_request(&app, channel));
+        let (unit, most) = (channel::traits(channel).rate_unit, self.rates.largest_request(&app, channel));
         let reserve = async move {
             let window = this.admit(&app, channel, units, lead, deadline).await;
             let window = match window {

@@ -11,6 +11,7 @@ mod shard;
 mod spread;
 
 use aws_lambda_events::event::sqs::SqsEvent;
+use fanfare::channel::Rates;
 use fanfare::domain::{App, Channel};
 use fanfare::queue::{self, Failure, FanOutTask, Queues, Urls, consume};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
@@ -32,6 +33,7 @@ struct FanOut {
     pace: PaceStore,
     pushes: PushStore,
     queues: Queues,
+    rates: Rates,
     snapshots: SnapshotStore,
 }
 
@@ -56,6 +58,7 @@ impl FanOut {
     async fn new(lookup: &impl Lookup) -> Result<Self, ConfigError> {
         let tables = Tables::from_lookup(lookup)?;
         let urls = Urls::from_lookup(lookup)?;
+        let rates = Rates::from_lookup(lookup)?;
         let config = aws::config().await;
         let client = store::Client::new(&config);
         Ok(Self {
@@ -68,6 +71,7 @@ impl FanOut {
             pace: PaceStore::new(client.clone(), &tables.pushes),
             pushes: PushStore::new(client.clone(), &tables.pushes),
             queues: Queues::new(queue::Client::new(&config), urls),
+            rates,
             snapshots: SnapshotStore::new(client, &tables.pushes),
         })
     }

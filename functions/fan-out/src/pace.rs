@@ -72,7 +72,7 @@ impl FanOut {
     }
 
     pub(crate) async fn plan(&self, app: &App, channel: Channel, units: u32) -> Result<Slot, Failure> {
-        let (scope, pace) = channel::pace(app, channel);
+        let (scope, pace) = self.rates.pace(app, channel);
         self.pace.plan(scope, channel, units, pace, self.clock.now()).await.map_err(Failure::of)
     }
 

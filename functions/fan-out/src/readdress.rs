@@ -44,7 +44,9 @@ impl FanOut {
             let addressing = Addressing { push: &push, utc_offset_minutes, at, serves, before: None };
             addressing.address(&contacts)
         };
-        let cut = |addressed: &Addressed, at| cuts(addressed, at, |channel, secs| devices_within(&app, channel, secs));
+        let cut = |addressed: &Addressed, at| {
+            cuts(addressed, at, |channel, secs| devices_within(self.rates, &app, channel, secs))
+        };
         let mut addressed = address(now);
         let proposed = Readdressed { cuts: cut(&addressed, now) };
         let mut cuts = self.ledger.put_readdressed(&from, proposed, now).await.map_err(Failure::of)?.cuts;

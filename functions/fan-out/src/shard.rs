@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fanfare::channel::{self, RateUnit};
+use fanfare::channel::{self, RateUnit, Rates};
 use fanfare::domain::{App, Audience, Channel, Push, PushId, Shard, ShardSet};
 use fanfare::queue::{Failure, FanOutTask, Resume};
 use fanfare::store::{BatchKey, Cuts};
@@ -54,7 +54,7 @@ impl FanOut {
         let cuts = match cut_before {
             Some(cuts) => cuts,
             None => {
-                let proposed = cuts(&addressed, now, |channel, secs| devices_within(&app, channel, secs));
+                let proposed = cuts(&addressed, now, |channel, secs| devices_within(self.rates, &app, channel, secs));
                 let held = self.snapshots.put_cuts(&push, shard, proposed.clone()).await.map_err(Failure::of)?;
                 if held != proposed {
                     addressed = address(Some(&held));
@@ -167,9 +167,9 @@ impl FanOut {
 
 /// How many devices a channel takes in so many seconds, in full requests; if its rate is to grow after a rest, in the
 /// first ones.
-pub(crate) fn devices_within(app: &App, channel: Channel, secs: u32) -> u32 {
+pub(crate) fn devices_within(rates: Rates, app: &App, channel: Channel, secs: u32) -> u32 {
     let facts = channel::traits(channel);
-    let units = channel::granted(app, channel).saturating_mul(secs);
+    let units = rates.granted(app, channel).saturating_mul(secs);
     // On its way from nothing to all of it, a rate is half of what it has become.
     let units = if facts.ramp_secs > secs { (units / (2 * facts.ramp_secs)).saturating_mul(secs) } else { units };
     match facts.rate_unit {

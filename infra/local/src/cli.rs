@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Another template than the one built in
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
+    /// Set a parameter of the template, instead of its default; any number of times
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = assignment)]
+    parameters: Vec<(String, String)>,
     /// From which level on the functions' log lines are shown on standard error
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Warn)]
     log: Level,
@@ -124,10 +127,17 @@ fn options(arguments: Arguments) -> Result<Options, Error> {
         apps: arguments.apps,
         webhook: arguments.webhook,
         template,
+        parameters: arguments.parameters.into_iter().collect(),
         program: Program::this()?,
         most_environments: arguments.concurrency.into(),
         logs: Logs::new(arguments.log, arguments.log_file.as_deref()).map_err(Error::Log)?,
     })
+}
+
+/// `NAME=VALUE`.
+fn assignment(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("a parameter is set by NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Says where everything is. The last line begins with `ready`, for those who wait for it.

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::dynamodb::DynamoDb;
 use crate::faults::{Faults, Plan};
+use crate::gateway::connections::Connections;
 use crate::lambda::Lambda;
 use crate::logs::Logs;
 use crate::mapping::Mapping;
@@ -55,6 +56,8 @@ pub struct Control {
     pub scheduler: Arc<Scheduler>,
     /// The event source mappings.
     pub mappings: Arc<Vec<Mapping>>,
+    /// The sockets, if the template has an API for them.
+    pub connections: Option<Connections>,
     /// The tables.
     pub dynamodb: DynamoDb,
     /// The queues.
@@ -75,6 +78,7 @@ impl Control {
             .route("/functions", get(functions))
             .route("/queues", get(queues).put(hasten))
             .route("/endpoints", get(endpoints))
+            .route("/posts", get(posts))
             .route("/usersig", get(user_sig))
             .route("/signature", get(signature_headers))
             .route("/faults", get(faults).put(set_faults))
@@ -103,6 +107,11 @@ async fn reset_usage(State(stack): Stack) -> StatusCode {
 
 async fn functions(State(stack): Stack) -> Response {
     Json(stack.lambda.status()).into_response()
+}
+
+/// When posts to sockets came.
+async fn posts(State(stack): Stack) -> Response {
+    Json(stack.connections.as_ref().map(Connections::posts).unwrap_or_default()).into_response()
 }
 
 async fn queues(State(stack): Stack) -> Response {

@@ -1,5 +1,6 @@
 //! The whole stack, put together.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ use crate::net;
 use crate::rights::Rights;
 use crate::scheduler::Scheduler;
 use crate::sqs::{self, Sqs};
-use crate::template::{self, Environment, Function, Queue, Surroundings, Template};
+use crate::template::{self, Environment, Function, Queue, SocketApi, Surroundings, Template};
 use crate::usage::Usage;
 use crate::vendors::Vendors;
 use crate::webhook::Receivers;
@@ -55,6 +56,8 @@ pub struct Options {
     pub webhook: bool,
     /// The template's text.
     pub template: String,
+    /// What its parameters are set to, where that is not their default.
+    pub parameters: BTreeMap<String, String>,
     /// What an environment runs.
     pub program: Program,
     /// The most environments of one function.
@@ -121,7 +124,7 @@ impl Stack {
         let connections_listener = net::loopback().await?;
         let around =
             Surroundings { sqs_url: net::url(&sqs_listener)?, connections_url: net::url(&connections_listener)? };
-        let template = Template::parse(&options.template, &around)?;
+        let template = Template::parse(&options.template, &around, &options.parameters)?;
 
         let directory = tempfile::Builder::new().prefix("fanfare-local-").tempdir()?;
         let clock = Clock::new(directory.path())?;
@@ -148,8 +151,11 @@ impl Stack {
         let scheduler = Arc::new(Scheduler::start(&template.functions, lambda.clone(), clock.clone()));
         let mut tasks = vec![tokio::spawn(sweep(dynamodb.clone()))];
 
+        let connections = |api: &SocketApi| Connections::new(&api.stage, clock.clone(), gate.clone());
+        let connections = template.socket.as_ref().map(connections);
         let control = Control {
             usage,
+            connections: connections.clone(),
             faults: gate.faults.clone(),
             logs: options.logs,
             lambda: lambda.clone(),
@@ -163,8 +169,7 @@ impl Stack {
             apps,
         };
         let mut router = Router::new().nest("/_local", control.router(vendors.routes(), Receivers::default().router()));
-        if let Some(api) = template.socket {
-            let connections = Connections::new(&api.stage, clock.clone(), gate);
+        if let (Some(api), Some(connections)) = (template.socket, connections) {
             tasks.push(net::serve(connections_listener, connections.router()));
             let gateway = websocket::Gateway::new(api, connections, lambda.clone(), clock.clone());
             router = router.route("/ws", get(move |upgrade, request| handshake(gateway.clone(), upgrade, request)));

@@ -30,7 +30,10 @@ pub struct ChannelFacts {
 pub const fn traits(channel: Channel) -> ChannelFacts {
     use RateUnit::{Devices, Requests};
     let (max_batch, rate_unit, default_rate) = match channel {
-        // 70 % of 10,000 a second: the account's other APIs live on the same limit.
+        // What the installation is set to unless it says otherwise (`SocketPostsPerSecond` of the template): 70 % of the 10,000
+        // requests a second that an AWS account has in a region, for its other APIs live on the same quota ("Amazon API
+        // Gateway quotas": "Throttle quota per account, per Region across HTTP APIs, REST APIs, WebSocket APIs, and WebSocket
+        // callback APIs", which is 2,500 in thirteen newer regions, and can be raised).
         Channel::Ws => (1, Requests, 7_000),
         // Apple publishes none.
         Channel::Apns => (1, Requests, 10_000),

@@ -56,7 +56,7 @@ use batch::Batch;
 pub use breaker::Breaker;
 pub use check::{Measured, TooLarge, check};
 pub use facts::{ChannelFacts, RateUnit, traits};
-pub use rate::{granted, largest_request, pace, units};
+pub use rate::{Rates, scope, units};
 pub use rest::RestError;
 pub use turns::{Turns, Window};
 

@@ -1,8 +1,10 @@
 //! How fast a channel may be used, and by whom.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use crate::domain::{App, AppId, Channel, Pace};
+use crate::runtime::config::{ConfigError, Lookup, parsed};
 
 use super::{RateUnit, traits};
 
@@ -14,35 +16,61 @@ pub(super) const SPARE_MILLIS: u32 = 50;
 /// second may have, which is what a second can have too many, and is left free.
 const LARGEST_PART: u32 = 32;
 
-/// How many units a second the vendor allows the app.
-pub fn granted(app: &App, channel: Channel) -> u32 {
-    app.channels.rate(channel).unwrap_or(traits(channel).default_rate).max(1)
+/// The rates of all channels: of vendors as each app has them, of sockets as the AWS account has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    socket_posts: NonZeroU32,
 }
 
-/// Whose the pace of a channel is (`None`: all apps share it), and what it is, such that no second of it has more than is
-/// [`granted`].
-pub fn pace(app: &App, channel: Channel) -> (Option<&AppId>, Pace) {
-    let scope = match channel {
+impl Rates {
+    /// From `FANFARE_SOCKET_POSTS_PER_SECOND`: how many posts to sockets a second all apps may have together. API Gateway
+    /// counts every request of the account in its region, so it is less than what that is granted.
+    ///
+    /// # Errors
+    ///
+    /// When it is not set, or no whole number from 1 on.
+    pub fn from_lookup(lookup: &impl Lookup) -> Result<Self, ConfigError> {
+        Ok(Self { socket_posts: parsed(lookup, "FANFARE_SOCKET_POSTS_PER_SECOND")? })
+    }
+
+    /// How many units a second the vendor allows the app.
+    pub fn granted(self, app: &App, channel: Channel) -> u32 {
+        match channel {
+            Channel::Ws => self.socket_posts.get(),
+            _ => app.channels.rate(channel).unwrap_or(traits(channel).default_rate).max(1),
+        }
+    }
+
+    /// Whose the pace of a channel is, and what it is, such that no second of it has more than is
+    /// [`granted`](Self::granted).
+    pub fn pace(self, app: &App, channel: Channel) -> (Option<&AppId>, Pace) {
+        let (facts, granted) = (traits(channel), self.granted(app, channel));
+        let most = match facts.rate_unit {
+            RateUnit::Requests => 0,
+            // With requests of one device each, they are as even as where requests are counted.
+            RateUnit::Devices if granted < 2 * LARGEST_PART => 0,
+            RateUnit::Devices => granted / LARGEST_PART,
+        };
+        let pace = Pace { units: granted - most, millis: 1_000 + SPARE_MILLIS, ramp_secs: facts.ramp_secs };
+        (scope(app, channel), pace)
+    }
+
+    /// How many devices a request may name at the app's rate, and at most.
+    pub fn largest_request(self, app: &App, channel: Channel) -> usize {
+        let facts = traits(channel);
+        match facts.rate_unit {
+            RateUnit::Requests => facts.max_batch,
+            RateUnit::Devices => facts.max_batch.min((self.granted(app, channel) / LARGEST_PART).max(1) as usize),
+        }
+    }
+}
+
+/// Whose the pace of a channel is, and its rests. `None`: all apps share it.
+pub fn scope(app: &App, channel: Channel) -> Option<&AppId> {
+    match channel {
         // The rate of `@connections` is the AWS account's.
         Channel::Ws => None,
         _ => Some(&app.id),
-    };
-    let (facts, granted) = (traits(channel), granted(app, channel));
-    let most = match facts.rate_unit {
-        RateUnit::Requests => 0,
-        // With requests of one device each, they are as even as where requests are counted.
-        RateUnit::Devices if granted < 2 * LARGEST_PART => 0,
-        RateUnit::Devices => granted / LARGEST_PART,
-    };
-    (scope, Pace { units: granted - most, millis: 1_000 + SPARE_MILLIS, ramp_secs: facts.ramp_secs })
-}
-
-/// How many devices a request may name at the app's rate, and at most.
-pub fn largest_request(app: &App, channel: Channel) -> usize {
-    let facts = traits(channel);
-    match facts.rate_unit {
-        RateUnit::Requests => facts.max_batch,
-        RateUnit::Devices => facts.max_batch.min((granted(app, channel) / LARGEST_PART).max(1) as usize),
     }
 }
 
@@ -89,6 +117,34 @@ mod tests {
         assert_eq!(units(Channel::Meizu, (0..300).map(|n| n % 2)), 4);
     }
 
+    fn rates(socket_posts: u32) -> Rates {
+        Rates::from_lookup(&|_: &str| Some(socket_posts.to_string())).unwrap()
+    }
+
+    #[test]
+    fn sockets_of_all_apps_share_what_the_installation_is_set_to_and_vendors_do_not_mind_it() {
+        let (app, few) = (an_app(100), rates(7));
+        assert_eq!((few.granted(&app, Channel::Ws), few.pace(&app, Channel::Ws).0), (7, None));
+        assert_eq!(few.pace(&app, Channel::Ws).1, Pace { units: 7, millis: 1_050, ramp_secs: 0 });
+        assert_eq!((few.granted(&app, Channel::Huawei), few.granted(&app, Channel::Apns)), (100, 10_000));
+        assert_eq!(few.pace(&app, Channel::Huawei).0, Some(&app.id));
+        assert_eq!((few.largest_request(&app, Channel::Ws), few.largest_request(&app, Channel::Huawei)), (1, 3));
+    }
+
+    #[test]
+    fn a_rate_that_is_none_is_told_at_the_start() {
+        for (value, error) in [
+            ("", "`FANFARE_SOCKET_POSTS_PER_SECOND` is not set"),
+            ("0", "`FANFARE_SOCKET_POSTS_PER_SECOND` cannot be read: number would be zero for non-zero type"),
+            ("-1", "`FANFARE_SOCKET_POSTS_PER_SECOND` cannot be read: invalid digit found in string"),
+            ("7000.5", "`FANFARE_SOCKET_POSTS_PER_SECOND` cannot be read: invalid digit found in string"),
+            ("99999999999", "`FANFARE_SOCKET_POSTS_PER_SECOND` cannot be read: number too large to fit in target type"),
+        ] {
+            let read = Rates::from_lookup(&|_: &str| Some(value.to_owned()));
+            assert_eq!(read.unwrap_err().to_string(), error, "{value}");
+        }
+    }
+
     fn an_app(rate: u32) -> App {
         let huawei = json!({"app_id": "1", "client_secret": "s", "rate": rate});
         let xiaomi = json!({"app_secret": "s", "package": "p", "rate": rate});
@@ -98,12 +154,12 @@ mod tests {
     /// Requests that leave as early and as late as they may, and are late on their way by the rest of what is spare.
     #[test]
     fn no_second_has_more_than_the_rate_and_nine_tenths_of_it_are_used() {
-        for channel in [Channel::Huawei, Channel::Xiaomi] {
+        for channel in [Channel::Huawei, Channel::Xiaomi, Channel::Ws] {
             for rate in [1, 2, 7, 31, 32, 63, 64, 100, 999, 3_000, 6_000] {
-                let app = an_app(rate);
-                let (_, pace) = pace(&app, channel);
+                let (app, rates) = (an_app(rate), rates(rate));
+                let (_, pace) = rates.pace(&app, channel);
                 let largest = match traits(channel).rate_unit {
-                    RateUnit::Devices => largest_request(&app, channel) as u32,
+                    RateUnit::Devices => rates.largest_request(&app, channel) as u32,
                     RateUnit::Requests => 1,
                 };
                 // The most that fits into a second and what is late: whole requests but for the first, which is there

@@ -1,6 +1,6 @@
 //! Live connections, and the `@connections` endpoint through which functions reach them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -27,6 +27,9 @@ pub(super) const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 /// How many messages may wait for a slow client.
 const WAITING: usize = 1024;
 
+/// Of so many posts it is known when they came.
+const POSTS_KEPT: usize = 100_000;
+
 /// What a connection's task is told to do.
 #[derive(Debug)]
 pub enum Order {
@@ -44,6 +47,7 @@ pub struct Connections {
 
 struct Shared {
     live: Mutex<HashMap<String, Connection>>,
+    posts: Mutex<VecDeque<u64>>,
     stage: String,
     clock: Clock,
     gate: Gate,
@@ -61,7 +65,15 @@ struct Connection {
 impl Connections {
     /// No connections yet, on a stage.
     pub fn new(stage: &str, clock: Clock, gate: Gate) -> Self {
-        Self { shared: Arc::new(Shared { live: Mutex::default(), stage: stage.to_owned(), clock, gate }) }
+        Self {
+            shared: Arc::new(Shared {
+                live: Mutex::default(),
+                posts: Mutex::default(),
+                stage: stage.to_owned(),
+                clock,
+                gate,
+            }),
+        }
     }
 
     /// An id as API Gateway makes them, padding and all.
@@ -101,6 +113,19 @@ impl Connections {
         self.live().remove(id);
     }
 
+    /// When each of the last posts came, in milliseconds by the stack's clock, whatever became of it.
+    pub fn posts(&self) -> Vec<u64> {
+        self.shared.posts.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
+    fn note_post(&self) {
+        let mut posts = self.shared.posts.lock().unwrap_or_else(PoisonError::into_inner);
+        if posts.len() == POSTS_KEPT {
+            posts.pop_front();
+        }
+        posts.push_back(self.shared.clock.now_ms());
+    }
+
     fn get(&self, stage: &str, id: &str) -> Option<Connection> {
         let connection = self.live().get(id).cloned();
         connection.filter(|_| stage == self.shared.stage)
@@ -125,6 +150,7 @@ async fn send(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    connections.note_post();
     let Ok(body) = to_bytes(body, MAX_MESSAGE_BYTES).await else {
         return error(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException");
     };

@@ -98,14 +98,15 @@ impl Error {
 }
 
 impl Template {
-    /// Reads a template. Names of resources become what they are on this machine.
+    /// Reads a template. Names of resources become what they are on this machine; parameters have the values that are given,
+    /// and else their defaults.
     ///
     /// # Errors
     ///
-    /// The first line that the local stack does not understand.
-    pub fn parse(source: &str, around: &Surroundings) -> Result<Self, Error> {
+    /// The first line that the local stack does not understand, or whose parameter cannot have its value.
+    pub fn parse(source: &str, around: &Surroundings, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
         let root = Node::parse(source)?;
-        let scope = scope(&root, around)?;
+        let scope = scope(&root, around, parameters)?;
         let globals = globals(&root)?;
         let mut template = Template::default();
         let mut apis = api::Apis::default();
@@ -174,7 +175,11 @@ impl Template {
 }
 
 /// Checks what a template may say at its top, and gathers what its names mean.
-fn scope<'a>(root: &'a Node, around: &'a Surroundings) -> Result<Scope<'a>, Error> {
+fn scope<'a>(
+    root: &'a Node,
+    around: &'a Surroundings,
+    parameters: &BTreeMap<String, String>,
+) -> Result<Scope<'a>, Error> {
     let mut scope = Scope { around, parameters: HashMap::new(), conditions: HashMap::new(), resources: HashMap::new() };
     Fields::new(
         &scope,
@@ -187,8 +192,15 @@ fn scope<'a>(root: &'a Node, around: &'a Surroundings) -> Result<Scope<'a>, Erro
         let default = parameter.get("Default").ok_or_else(|| {
             Error::new(name.line, format!("the parameter `{}` has no default to run with", name.text))
         })?;
-        let value = scope.text(default)?;
+        let value = match parameters.get(&name.text) {
+            Some(value) => value.clone(),
+            None => scope.text(default)?,
+        };
+        check(&scope, &name.text, parameter, &value)?;
         scope.parameters.insert(name.text.clone(), value);
+    }
+    if let Some(unknown) = parameters.keys().find(|name| !scope.parameters.contains_key(*name)) {
+        return Err(Error::new(root.line, format!("there is no parameter `{unknown}` to set")));
     }
     for (name, condition) in section(root, "Conditions")? {
         scope.conditions.insert(name.text.clone(), condition);
@@ -204,6 +216,22 @@ fn scope<'a>(root: &'a Node, around: &'a Surroundings) -> Result<Scope<'a>, Erro
     }
     scope.resources = resources;
     Ok(scope)
+}
+
+/// A number has to be one, and within its bounds, as CloudFormation sees to.
+fn check(scope: &Scope<'_>, name: &str, parameter: &Node, value: &str) -> Result<(), Error> {
+    let text = |key: &str| parameter.get(key).map(|node| scope.text(node)).transpose();
+    if text("Type")?.as_deref() != Some("Number") {
+        return Ok(());
+    }
+    let number = |text: &str| text.parse::<f64>().ok();
+    let bound = |key: &str| Ok::<_, Error>(text(key)?.as_deref().and_then(number));
+    let (least, most) = (bound("MinValue")?, bound("MaxValue")?);
+    let fits = |value: f64| least.is_none_or(|least| least <= value) && most.is_none_or(|most| value <= most);
+    match number(value) {
+        Some(value) if fits(value) => Ok(()),
+        _ => Err(Error::new(parameter.line, format!("the parameter `{name}` cannot be `{value}`"))),
+    }
 }
 
 fn resource_name(scope: &Scope<'_>, id: &str, kind: &str, resource: &Node) -> Result<String, Error> {

@@ -1,5 +1,6 @@
 //! What the template may say, and where it is told off.
 
+use fanfare::channel::{Rates, traits};
 use fanfare::domain::Channel;
 use fanfare::runtime::metrics::MetricName;
 use serde_json::{Value as Json, json};
@@ -12,7 +13,11 @@ fn around() -> Surroundings {
 }
 
 fn parse(source: &str) -> Result<Template, Error> {
-    Template::parse(source, &around())
+    Template::parse(source, &around(), &BTreeMap::new())
+}
+
+fn parse_with(source: &str, name: &str, value: &str) -> Result<Template, Error> {
+    Template::parse(source, &around(), &BTreeMap::from([(name.to_owned(), value.to_owned())]))
 }
 
 fn error(source: &str) -> (usize, String) {
@@ -239,10 +244,37 @@ fn the_template_that_is_deployed_is_understood() {
     }
 }
 
+#[test]
+fn a_parameter_has_its_default_or_what_it_is_set_to() {
+    let name = |template: Template| template.functions[0].environment["NAME"].clone();
+    assert_eq!(name(parse(SMALL).unwrap()), "local-WorkQueue");
+    assert_eq!(name(parse_with(SMALL, "Prefix", "mine").unwrap()), "mine-WorkQueue");
+    let refused = |name, value| parse_with(DEPLOYED, name, value).unwrap_err().message;
+    assert_eq!(refused("Nobody", "1"), "there is no parameter `Nobody` to set");
+    for wrong in ["", "many", "0", "-1", "1000001"] {
+        let message = refused("SocketPostsPerSecond", wrong);
+        assert_eq!(message, format!("the parameter `SocketPostsPerSecond` cannot be `{wrong}`"));
+    }
+}
+
+#[test]
+fn the_functions_that_pace_know_the_rate_of_sockets_and_its_default_is_the_channels() {
+    let rates = |template: Template, function: &str| {
+        let function = template.functions.into_iter().find(|one| one.name == function).unwrap();
+        let rates = Rates::from_lookup(&|name: &str| function.environment.get(name).cloned()).unwrap();
+        rates.granted(&serde_json::from_value(json!({"id": "app"})).unwrap(), Channel::Ws)
+    };
+    let pacing = Channel::ALL.iter().map(|channel| format!("deliver-{channel}")).chain(["fan-out".to_owned()]);
+    for function in pacing {
+        assert_eq!(rates(parse(DEPLOYED).unwrap(), &function), traits(Channel::Ws).default_rate);
+        assert_eq!(rates(parse_with(DEPLOYED, "SocketPostsPerSecond", "50").unwrap(), &function), 50);
+    }
+}
+
 /// The properties of the resources of one kind in the template that is deployed.
 fn deployed(kind: &str) -> Vec<Json> {
     let (root, around) = (Node::parse(DEPLOYED).unwrap(), around());
-    let scope = scope(&root, &around).unwrap();
+    let scope = scope(&root, &around, &BTreeMap::new()).unwrap();
     let resources = section(&root, "Resources").unwrap().iter().map(|(_, node)| scope.json(node).unwrap());
     resources.filter(|resource| resource["Type"] == kind).map(|resource| resource["Properties"].clone()).collect()
 }

@@ -105,6 +105,7 @@ fn options() -> Options {
         apps: None,
         webhook: false,
         template: include_str!("template.yaml").to_owned(),
+        parameters: Default::default(),
         program: Program { path: std::env::current_exe().unwrap(), arguments: arguments.map(str::to_owned).to_vec() },
         most_environments: 10,
         logs: Logs::new(Level::Off, None).unwrap(),
