@@ -73,7 +73,12 @@ impl Deliver {
         let clock = Clock::from_lookup(lookup);
         let vault = Arc::new(vault::StoreVault(TokenStore::new(client.clone(), &tables.apps)));
         let sockets = match channel {
-            Channel::Ws => Some(ws::Client::new(&config, lookup, clock.clone())?),
+            Channel::Ws => {
+                let client = ws::Client::new(&config, lookup, clock.clone())?;
+                // Now, and not when the turn of the first post has come.
+                client.warm_up().await;
+                Some(client)
+            }
             _ => None,
         };
         Ok(Self {

@@ -62,6 +62,18 @@ async fn one_after_the_other_go_over_one_connection_as_http_1_1_has_it() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_opened_before_is_there_for_the_first_request() {
+    let peer = PlainPeer::start(|_, _| Plain::Answer(200, 0)).await;
+    let caller = Caller::of(&peer, SETTINGS, Clock::system());
+    caller.pool.connect(&caller.site).await.unwrap();
+    assert_eq!((peer.connections(), peer.heads().len()), (1, 0));
+    assert!(matches!(caller.call().await, Ok(200)));
+    assert_eq!(peer.connections(), 1);
+    let away = Caller { site: Site::also_plain(&"http://127.0.0.1:1".parse().unwrap()).unwrap(), ..caller };
+    assert!(matches!(away.pool.connect(&away.site).await, Err(Failure::Connect(_))));
+}
+
+#[tokio::test]
 async fn a_crowd_goes_side_by_side_and_its_connections_are_kept() {
     let peer = PlainPeer::start(|_, _| Plain::Answer(200, 100)).await;
     let caller = Caller::of(&peer, SETTINGS, Clock::system());

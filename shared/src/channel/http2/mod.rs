@@ -42,7 +42,7 @@ const MAX_SITES: usize = 200;
 pub(super) struct Settings {
     /// Most connections to a site.
     pub(super) connections: usize,
-    /// Most requests under way on a connection; the peer may allow fewer, and is obeyed.
+    /// Most requests under way on a connection; the peer may allow fewer, and is obeyed. With HTTP/1.1 it is one.
     pub(super) streams: usize,
     /// Limit for TCP and TLS together.
     pub(super) connect_timeout: Duration,
@@ -114,10 +114,13 @@ impl Pool {
         }
     }
 
-    /// Opens a connection to a site, if there is none. Whether it can be had is for the first request to say.
-    pub(super) async fn warm(&self, site: &Site) {
-        let line = &self.lines(site)[0];
-        drop(tokio::time::timeout(self.settings.request_timeout, self.connection(site, line)).await);
+    /// Opens a connection to a site, if none is there, so that the first request need not wait for it behind its turn.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept it from standing.
+    pub(super) async fn connect(&self, site: &Site) -> Result<(), Failure> {
+        self.stream(site, &self.lines(site)).await.map(drop)
     }
 
     async fn try_send(
