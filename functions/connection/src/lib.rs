@@ -11,6 +11,7 @@ use fanfare::domain::{ConnectionId, InvalidId};
 use fanfare::gate::Gate;
 use fanfare::queue::{self, Webhooks};
 use fanfare::runtime::config::{ConfigError, Environment, Lookup, Tables};
+use fanfare::runtime::telemetry::chain;
 use fanfare::runtime::{Clock, aws, telemetry};
 use fanfare::store::{
     self, AckStore, AppStore, ConnectionStore, ContactStore, OfflineStore, PushStore, SnapshotStore, StandingStore,
@@ -89,7 +90,7 @@ impl ConnectionFunction {
             Ok(status) => status,
             Err(error) => {
                 let route = event.request_context.route_key.as_deref().unwrap_or_default();
-                error!(error = %error, route, "A socket event failed");
+                error!(error = chain(&error), route, "A socket event failed");
                 500
             }
         };

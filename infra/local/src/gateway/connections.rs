@@ -261,7 +261,8 @@ mod tests {
         let id = ConnectionId::try_from(id).unwrap();
 
         let others = sockets(&endpoint, "another secret");
-        assert!(others.post(&id, "theirs".to_owned()).await.unwrap_err().to_string().contains("403"));
+        let refused = others.post(&id, "theirs".to_owned()).await.unwrap_err();
+        assert!(runtime::telemetry::chain(&refused).contains("403"), "{refused}");
         assert!(others.close(&id).await.is_err());
         let ours = sockets(&endpoint, SECRET_KEY);
         ours.post(&id, "ours".to_owned()).await.unwrap();

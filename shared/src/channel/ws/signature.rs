@@ -27,7 +27,7 @@ const BEFORE_END: Duration = Duration::from_secs(300);
 /// environment, and end after it does.
 const WITHOUT_END: Duration = Duration::from_secs(900);
 
-/// After credentials could not be fetched before their end, or end sooner than that, others are asked for no more often.
+/// Those that end sooner are used for as long, at least.
 const AT_LEAST: Duration = Duration::from_secs(1);
 
 /// Why a request was not signed, and so not sent.
@@ -61,7 +61,7 @@ struct Kept {
 impl Kept {
     fn new(credentials: Credentials, now: SystemTime) -> Self {
         let until = match credentials.expiry() {
-            Some(end) => (end - BEFORE_END).max(now + AT_LEAST),
+            Some(end) => end.checked_sub(BEFORE_END).unwrap_or(now).max(now + AT_LEAST),
             None => now + WITHOUT_END,
         };
         Self { credentials, until }

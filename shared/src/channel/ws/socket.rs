@@ -27,13 +27,13 @@ pub enum PostError {
     #[error("the connection is gone")]
     Gone,
     /// It may be there, and the frame was not taken.
-    #[error("the frame was not taken: {0}")]
+    #[error("the frame was not taken")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// A connection that may still be open although it was to be closed.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection was not closed: {0}")]
+#[error("the connection was not closed")]
 pub struct CloseError(#[source] Box<dyn Error + Send + Sync>);
 
 /// What became of a connection that was to be closed.

@@ -3,6 +3,7 @@ use crate::channel::testkit::{Api, a_live_push, a_push, client_for, target, targ
 use crate::channel::{RateUnit, Turns, Window};
 use crate::domain::{Channel, ConnectionId};
 use crate::runtime::Clock;
+use crate::runtime::telemetry::chain;
 
 async fn send(api: &Api, targets: &[Target]) -> Vec<Outcome> {
     let clock = Clock::system();
@@ -80,7 +81,7 @@ async fn a_single_frame_is_tried_again_while_that_may_help() {
     ] {
         let api = Api::start(move |_, before| statuses[before]).await;
         let posted = Sockets::new(api.client.clone()).post(&connection(), "hello".to_owned()).await;
-        assert_eq!(posted.map_err(|error| error.to_string()), taken.map_err(str::to_owned));
+        assert_eq!(posted.map_err(|error| chain(&error)), taken.map_err(str::to_owned));
         assert_eq!(api.asked(PATH), tries);
         assert!(api.requests().iter().all(|request| request.method() == Method::POST && request.body() == "hello"));
     }
