@@ -90,7 +90,8 @@ impl Sender {
     pub(super) async fn send(&self, credentials: &ApnsCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
             Ok(job) => {
-                self.pool.warm(&job.site).await;
+                // Whether there is one is for the first request to say.
+                drop(self.pool.connect(&job.site).await);
                 batch.each(batch.targets, self.pool.concurrency(), |target, turn| job.send(target, turn)).await
             }
             Err(error) => batch.unsendable(&error, &error.outcome()),

@@ -97,7 +97,8 @@ impl<'a> Job<'a> {
     /// All that takes time and is not a message: a connection, and an access token.
     async fn ready(&self) -> Result<(), Refusal> {
         self.account.token(None).await?;
-        self.pool.warm(&self.site).await;
+        // Whether there is one is for the first request to say.
+        drop(self.pool.connect(&self.site).await);
         Ok(())
     }
 

@@ -130,9 +130,8 @@ impl Pool {
         turn: &Turn,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, Failure> {
+        let (_loaded, stream) = self.stream(site, lines).await?;
         // While it waits for its turn no limit runs: when that is, the caller says.
-        let stream = tokio::time::timeout(self.settings.request_timeout, self.stream(site, lines));
-        let (_loaded, stream) = stream.await.map_err(|_| Failure::Busy)??;
         turn.take().await?;
         let answer = stream.send(request, self.settings.request_timeout, &self.clock).await?;
         if self.settings.proves.is_some_and(|proves| proves(answer.status)) {
@@ -141,8 +140,13 @@ impl Pool {
         Ok(answer)
     }
 
-    /// A free stream, on a connection that stands.
+    /// A free stream, on a connection that stands, if there is one in time.
     async fn stream<'a>(&self, site: &Site, lines: &'a Lines) -> Result<(Loaded<'a>, Stream), Failure> {
+        let stream = tokio::time::timeout(self.settings.request_timeout, self.free_stream(site, lines));
+        stream.await.map_err(|_| Failure::Busy)?
+    }
+
+    async fn free_stream<'a>(&self, site: &Site, lines: &'a Lines) -> Result<(Loaded<'a>, Stream), Failure> {
         loop {
             let streams = lines.streams.load(Ordering::Relaxed);
             let loaded = Loaded::onto(&lines.all, streams);

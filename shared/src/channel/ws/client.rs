@@ -84,7 +84,7 @@ impl Client {
 
     /// Opens a connection to the API, while nobody waits for it. If that fails, the first call tries again and says why.
     pub async fn warm_up(&self) {
-        let _ = self.inner.pool.connect(&self.inner.site).await;
+        drop(self.inner.pool.connect(&self.inner.site).await);
     }
 
     /// Calls about one connection, at its turn, once. What certainly was not processed is sent once more, if it may be.

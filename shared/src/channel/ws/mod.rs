@@ -39,6 +39,7 @@ impl Sender {
     /// One outcome for each connection of the batch.
     pub(super) async fn send(&self, batch: &Batch<'_>) -> Vec<Outcome> {
         let job = Job { client: &self.client, batch, frame: frame(batch.push).into() };
+        self.client.warm_up().await;
         batch.each(batch.targets, client::CONCURRENCY, |target, turn| job.send(target, turn)).await
     }
 }
