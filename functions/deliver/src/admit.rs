@@ -24,8 +24,12 @@ const OTHERS_TRY: Duration = Duration::from_secs(10);
 /// answer, on most days.
 const LAST_LOOK: Duration = Duration::from_millis(20);
 
+/// What must be left for requests to leave in, for turns to be taken: about what a batch needs. Who comes with less would take
+/// turns from others to miss them.
+const SENDING_MILLIS: u64 = 3_000;
+
 /// Why nothing of a batch can leave now.
-pub(crate) enum Held {
+pub(crate) enum NotNow {
     /// Others have taken all turns until then.
     Later(Timestamp),
     /// Too little is left of the invocation.
@@ -71,22 +75,37 @@ impl Deliver {
         units: u32,
         lead: Duration,
         deadline: Timestamp,
-    ) -> Result<Window, Held> {
+    ) -> Result<Window, NotNow> {
         let ((scope, pace), now) = (self.rates.pace(app, channel), self.clock.now());
+        if self.left_to_send(deadline) < SENDING_MILLIS {
+            return Err(NotNow::Late);
+        }
         let soonest = (now.plus(lead), now.plus_millis(NEAR_MILLIS));
         let taken = self.pace.take(scope, channel, units, pace, soonest).await;
-        let slot = taken.map_err(|error| Held::Failed(Failure::of(error)))?.map_err(Held::Later)?;
+        let slot = taken.map_err(|error| NotNow::Failed(Failure::of(error)))?.map_err(|next| {
+            self.full.note(scope, next, now);
+            NotNow::Later(next)
+        })?;
         let early = slot.start.left(self.clock.now()).unwrap_or_default();
         tokio::time::sleep(early.saturating_sub(LAST_LOOK)).await;
         Ok(self.window(slot, units, deadline))
     }
 
+    /// What is known, without asking, of a channel whose turns others have taken.
+    pub(crate) fn unless_full(&self, app: &App, channel: Channel) -> Result<(), NotNow> {
+        let near = self.clock.now().plus_millis(NEAR_MILLIS);
+        match self.full.beyond(channel::scope(app, channel), near) {
+            Some(next) => Err(NotNow::Later(next)),
+            None => Ok(()),
+        }
+    }
+
     /// As late as can be: whatever waited before, in a queue or for its turns, is not sent once it is withdrawn.
-    pub(crate) async fn unless_recalled(&self, push: &Push) -> Result<(), Held> {
+    pub(crate) async fn unless_recalled(&self, push: &Push) -> Result<(), NotNow> {
         match self.pushes.is_recalled(push).await {
             Ok(false) => Ok(()),
-            Ok(true) => Err(Held::Recalled),
-            Err(error) => Err(Held::Failed(Failure::of(error))),
+            Ok(true) => Err(NotNow::Recalled),
+            Err(error) => Err(NotNow::Failed(Failure::of(error))),
         }
     }
 

@@ -12,15 +12,15 @@ use fanfare::store::{BatchKey, Done, Lease, Rest};
 use tracing::{info, warn};
 
 use crate::Deliver;
-use crate::admit::Held;
+use crate::admit::NotNow;
 use crate::health::{Health, Trouble, health};
 use crate::news::sent;
 use crate::rounds::Sent;
 use crate::settle::settle;
 
-/// What must be left of an invocation for a batch to be begun: its own time at the channel's pace, which is five seconds if
-/// the rate is what it was when it was cut, that of requests to a vendor that does not answer, and that of telling what came
-/// of it. An invocation that is cut off in the middle of a batch has sent what no one will know of.
+/// What must be left of an invocation for a batch to be begun: what it takes to make it ready, its own time at the channel's
+/// pace, which is five seconds if the rate is what it was when it was cut, that of requests to a vendor that does not answer,
+/// and that of telling what came of it. An invocation that is cut off in the middle of a batch has sent what no one will know of.
 const MARGIN_MILLIS: i64 = 24_000;
 
 /// How much longer than the others a batch waits that found its channel unwell: should it be the batch, and not the channel,
@@ -99,10 +99,10 @@ impl Deliver {
         let sent_at = self.clock.now();
         let Sent { outcomes, complaint } = match self.send_at(push, app, task, deadline).await {
             Ok(sent) => sent,
-            Err(Held::Recalled) => {
+            Err(NotNow::Recalled) => {
                 return self.finish(deadline, key, targets, expired(task), metrics()).await.map(Some);
             }
-            Err(Held::Later(next)) => {
+            Err(NotNow::Later(next)) => {
                 let units = channel::units(task.channel, task.kinds());
                 let delay = self.plan(app, task.channel, units, next).await?;
                 self.put_back(task.clone(), delay).await?;
@@ -110,9 +110,9 @@ impl Deliver {
                 return Ok(None);
             }
             // The message comes again, and need not wait for the end of a lease that nobody uses.
-            Err(held @ (Held::Late | Held::Failed(_))) => {
+            Err(why @ (NotNow::Late | NotNow::Failed(_))) => {
                 self.ledger.release(key, deadline).await.map_err(Failure::of)?;
-                return Err(if let Held::Failed(failure) = held { failure } else { Failure::Held });
+                return Err(if let NotNow::Failed(failure) = why { failure } else { Failure::Held });
             }
         };
         let now = self.clock.now();

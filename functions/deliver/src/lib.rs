@@ -3,6 +3,7 @@
 
 mod admit;
 mod batch;
+mod full;
 mod health;
 mod news;
 mod rounds;
@@ -23,6 +24,8 @@ use fanfare::store::{
 };
 use lambda_runtime::{LambdaEvent, service_fn};
 
+use full::Full;
+
 /// What the function works with. Clones share connections and what is remembered.
 #[derive(Clone)]
 struct Deliver {
@@ -32,6 +35,7 @@ struct Deliver {
     clock: Clock,
     connections: ConnectionStore,
     contacts: ContactStore,
+    full: Arc<Full>,
     ledger: LedgerStore,
     metrics: Metrics,
     pace: PaceStore,
@@ -87,6 +91,7 @@ impl Deliver {
             channel,
             connections: ConnectionStore::new(client.clone(), &tables.audience),
             contacts: ContactStore::new(client.clone(), &tables.audience),
+            full: Arc::default(),
             ledger: LedgerStore::new(client.clone(), &tables.pushes),
             metrics: Metrics::from_lookup(lookup)?,
             pace: PaceStore::new(client.clone(), &tables.pushes),

@@ -8,17 +8,18 @@ use fanfare::channel::{self, Target, Turns, ws};
 use fanfare::domain::{App, Channel, Outcome, Push, Timestamp};
 use fanfare::queue::{DeliverTask, Destination};
 use tokio::sync::oneshot;
+use tracing::warn;
 
 use crate::Deliver;
-use crate::admit::Held;
+use crate::admit::NotNow;
 use crate::health::pause;
 
 /// What must be left of an invocation for a round to be begun.
 const ROUND_MILLIS: i64 = 20_000;
 
-/// How far off the first turn is that is taken instead of a missed one; twice as far after each that is missed too. Where
-/// the store, or this machine, needs longer to answer than a turn may be late, the next one would be missed like the last,
-/// and all that comes of it is more work for both.
+/// How far off the first turn is that is taken: what the store takes to give it; twice as far after each round that missed
+/// some. Where the store, or this machine, needs longer to answer than a turn may be late, the next one would be missed like
+/// the last, and all that comes of it is more work for both.
 const LEAD: Duration = Duration::from_millis(25);
 /// The furthest.
 const LONGEST_LEAD: Duration = Duration::from_millis(1_600);
@@ -44,35 +45,42 @@ impl Deliver {
         app: &Arc<App>,
         task: &DeliverTask,
         deadline: Timestamp,
-    ) -> Result<Sent, Held> {
-        // Before it takes of the channel's rate, or waits for its turns; and once more when it has.
+    ) -> Result<Sent, NotNow> {
+        self.unless_full(app, task.channel)?;
+        // Before it is made ready, and takes of the channel's rate; and once more when it has.
         self.unless_recalled(push).await?;
         let all = to_targets(task);
         let mut sent = Sent { outcomes: vec![Outcome::Unsent; all.len()], complaint: None };
-        let (mut places, mut is_first, mut lead): (Vec<usize>, _, _) = ((0..all.len()).collect(), true, Duration::ZERO);
+        let (mut places, mut is_first, mut lead): (Vec<usize>, _, _) = ((0..all.len()).collect(), true, LEAD);
         while deadline.millis_since(self.clock.now()) >= ROUND_MILLIS {
             let targets: Vec<Target> = places.iter().map(|place| all[*place].clone()).collect();
-            let (turns, mut held) = self.turns(push, app, task, &places, (is_first, lead), deadline);
+            let (turns, mut why_not) = self.turns(push, app, task, &places, (is_first, lead), deadline);
             let round = self.senders.send(task.channel, app, push, &targets, turns).await;
             places.iter().zip(round.outcomes).for_each(|(place, outcome)| sent.outcomes[*place] = outcome);
             sent.complaint = sent.complaint.or(round.complaint);
-            match held.try_recv() {
+            match why_not.try_recv() {
                 Ok(why) if is_first => return Err(why),
                 // They go by the queue, and will find out there how long it is.
-                Ok(_) => return Ok(sent),
+                Ok(why) => {
+                    if let NotNow::Failed(error) = why {
+                        warn!(app.id = %app.id, channel = %task.channel, %error, "No turns for the rest of a batch");
+                    }
+                    return Ok(sent);
+                }
                 Err(_) => {}
             }
-            places = again(task.channel, &mut sent.outcomes, is_first);
+            let is_newborn = is_first && disbelieve_newborn(task.channel, &mut sent.outcomes);
+            places = unsent(&sent.outcomes);
             let is_to_wait = pause(task.channel, &sent.outcomes).is_some();
             if places.is_empty() || is_to_wait || !push.is_alive_on(task.channel, self.clock.now()) {
                 return Ok(sent);
             }
-            if is_first && task.channel == Channel::Ws {
+            if is_newborn {
                 tokio::time::sleep(ws::NEWBORN).await;
             }
-            (is_first, lead) = (false, (lead * 2).clamp(LEAD, LONGEST_LEAD));
+            (is_first, lead) = (false, (lead * 2).min(LONGEST_LEAD));
         }
-        if is_first { Err(Held::Late) } else { Ok(sent) }
+        if is_first { Err(NotNow::Late) } else { Ok(sent) }
     }
 
     /// Turns for some of a batch, which are taken when the first is asked for; and why they could not be.
@@ -84,8 +92,8 @@ impl Deliver {
         places: &[usize],
         (is_first, lead): (bool, Duration),
         deadline: Timestamp,
-    ) -> (Turns, oneshot::Receiver<Held>) {
-        let (tell, held) = oneshot::channel();
+    ) -> (Turns, oneshot::Receiver<NotNow>) {
+        let (tell, why_not) = oneshot::channel();
         let (this, push, app, channel) = (self.clone(), push.clone(), app.clone(), task.channel);
         let kinds: Vec<_> = task.kinds().collect();
         let units = channel::units(channel, places.iter().map(|place| kinds[*place]));
@@ -99,16 +107,20 @@ impl Deliver {
             // Nobody listens where the batch was given up.
             window.map_err(|why| drop(tell.send(why))).ok()
         };
-        (Turns::new(reserve, unit, most), held)
+        (Turns::new(reserve, unit, most), why_not)
     }
 }
 
-/// The places of those who go into another round. A connection that is gone in the first may be a newborn one: what becomes
-/// of it is not known yet.
-fn again(channel: Channel, outcomes: &mut [Outcome], is_first: bool) -> Vec<usize> {
-    let newborn =
-        |outcome: &Outcome| channel == Channel::Ws && is_first && matches!(outcome, Outcome::InvalidToken { .. });
-    outcomes.iter_mut().filter(|outcome| newborn(outcome)).for_each(|outcome| *outcome = Outcome::Unsent);
+/// A connection that is gone in the first round may be a newborn one: what becomes of it is not known yet. Says whether there
+/// is one.
+fn disbelieve_newborn(channel: Channel, outcomes: &mut [Outcome]) -> bool {
+    let is_gone = |outcome: &&mut Outcome| channel == Channel::Ws && matches!(outcome, Outcome::InvalidToken { .. });
+    let gone = outcomes.iter_mut().filter(is_gone);
+    gone.map(|outcome| *outcome = Outcome::Unsent).count() > 0
+}
+
+/// The places of those who go into another round.
+fn unsent(outcomes: &[Outcome]) -> Vec<usize> {
     let unsent = outcomes.iter().enumerate().filter(|(_, outcome)| **outcome == Outcome::Unsent);
     unsent.map(|(place, _)| place).collect()
 }

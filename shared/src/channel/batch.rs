@@ -16,7 +16,7 @@ use crate::runtime::Clock;
 use super::Target;
 use super::check::Unfit;
 use super::facts::traits;
-use super::http2::shown;
+use super::http2::{Failure, shown};
 use super::rest::{Answer, Client};
 use super::turns::{Missed, Turn, Turns};
 
@@ -62,6 +62,12 @@ impl<'a> Batch<'a> {
         self.all(outcome)
     }
 
+    /// The vendor cannot be reached: it has no answer for anyone.
+    pub(super) fn unreachable(&self, failure: &Failure) -> Vec<Outcome> {
+        self.complaint.of_failure(failure);
+        self.all(&failure.outcome())
+    }
+
     /// Sends one of its requests. Without an answer, the outcome of those whom it was for.
     pub(super) async fn ask(
         &self,
@@ -92,6 +98,9 @@ impl<'a> Batch<'a> {
     where
         F: Future<Output = Outcome>,
     {
+        if !self.turns.are_had().await {
+            return self.all(&Outcome::Unsent);
+        }
         // A target whose outcome should be lost would be tried again.
         let mut outcomes = self.all(&Outcome::Transient(None));
         let mut all = all.into_iter();

@@ -82,6 +82,14 @@ impl Turns {
         self.is_over.store(true, Ordering::Relaxed);
     }
 
+    /// Asks for the window. Without one nobody has a turn.
+    pub(super) async fn are_had(&self) -> bool {
+        match &self.window {
+            Some(window) => window.clone().await.is_some(),
+            None => true,
+        }
+    }
+
     /// The turn of a request before which requests of so many units have theirs.
     pub(super) fn after(&self, before: u32) -> Turn {
         Turn { turns: Some(self.clone()), before, is_taken: AtomicBool::new(false) }
@@ -124,6 +132,9 @@ impl Turn {
     /// Waits for it, and takes it. A second request has no turn.
     pub(super) async fn take(&self) -> Result<(), Missed> {
         let Some(Turns { window: Some(window), is_over, .. }) = &self.turns else { return Ok(()) };
+        if is_over.load(Ordering::Relaxed) {
+            return Err(Missed);
+        }
         let due = window.clone().await.and_then(|window| window.due(self.before)).ok_or(Missed)?;
         self.near().await;
         let is_late = due.elapsed() > LATE;

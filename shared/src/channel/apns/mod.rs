@@ -89,11 +89,12 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &ApnsCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => {
-                // Whether there is one is for the first request to say.
-                drop(self.pool.connect(&job.site).await);
-                batch.each(batch.targets, self.pool.concurrency(), |target, turn| job.send(target, turn)).await
-            }
+            Ok(job) => match self.pool.connect(&job.site).await {
+                Ok(()) => {
+                    batch.each(batch.targets, self.pool.concurrency(), |target, turn| job.send(target, turn)).await
+                }
+                Err(failure) => batch.unreachable(&failure),
+            },
             Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }

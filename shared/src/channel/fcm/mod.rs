@@ -97,9 +97,8 @@ impl<'a> Job<'a> {
     /// All that takes time and is not a message: a connection, and an access token.
     async fn ready(&self) -> Result<(), Refusal> {
         self.account.token(None).await?;
-        // Whether there is one is for the first request to say.
-        drop(self.pool.connect(&self.site).await);
-        Ok(())
+        let connected = self.pool.connect(&self.site).await;
+        Ok(connected.inspect_err(|failure| self.batch.complaint.of_failure(failure))?)
     }
 
     /// Sends to one device.

@@ -260,3 +260,18 @@ async fn an_address_that_is_none_is_for_a_person_to_mend() {
     }
     assert_eq!(vendor.asked().len(), 0);
 }
+
+#[tokio::test]
+async fn a_list_is_saved_before_its_turn_is_asked_for() {
+    let vendor = vendor(taken).await;
+    let (clock, targets, (turns, asked)) = (Clock::system(), targets(3), testkit::no_turns());
+    let (push, sender) = (a_live_push(&clock), Sender::new(shared(&vendor, &clock)));
+    let batch = Batch::new(Channel::Vivo, &push, &targets, &clock, turns);
+    let (credentials, saved) = (credentials(&vendor), async {
+        let _waits = asked.await.unwrap();
+        vendor.asked_by_path().get(SAVE).copied()
+    });
+    let (outcomes, saved) = futures::join!(sender.send(&credentials, &batch), saved);
+    assert_eq!((outcomes, saved), (vec![Outcome::Unsent; 3], Some(1)));
+    assert_eq!(vendor.asked_by_path().get(SEND_TO_LIST), None);
+}
