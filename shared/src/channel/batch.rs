@@ -16,8 +16,8 @@ use crate::runtime::Clock;
 use super::Target;
 use super::check::Unfit;
 use super::facts::traits;
-use super::http2::{Failure, shown};
-use super::rest::{Answer, Client};
+use super::http2::{Answer, Failure, shown};
+use super::rest::{Client, Request};
 use super::turns::{Missed, Turn, Turns};
 
 /// Why a batch cannot be sent at all.
@@ -69,12 +69,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Sends one of its requests. Without an answer, the outcome of those whom it was for.
-    pub(super) async fn ask(
-        &self,
-        http: &Client,
-        turn: &Turn,
-        request: reqwest::RequestBuilder,
-    ) -> Result<Answer, Outcome> {
+    pub(super) async fn ask(&self, http: &Client, turn: &Turn, request: Request) -> Result<Answer, Outcome> {
         let answer = http.send(turn, request).await;
         answer.map_err(|failure| {
             self.complaint.of_failure(&failure);

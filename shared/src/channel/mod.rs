@@ -57,7 +57,6 @@ pub use breaker::Breaker;
 pub use check::{Measured, TooLarge, check};
 pub use facts::{ChannelFacts, RateUnit, traits};
 pub use rate::{Rates, scope, units};
-pub use rest::RestError;
 pub use turns::{Turns, Window};
 
 /// Why the senders could not be built.
@@ -66,9 +65,6 @@ pub enum Error {
     /// Without TLS no vendor can be reached.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
-    /// Without an HTTP client most vendors cannot.
-    #[error("there is no HTTP client")]
-    Rest(#[from] RestError),
 }
 
 /// An app's channel is set up nowhere.

@@ -76,7 +76,7 @@ fn grant(
             warn!(%channel, %error, "No access token was granted");
             match error {
                 NoAnswer::Unmade => GrantError::Rejected,
-                NoAnswer::Missed(_) | NoAnswer::Silent(_) | NoAnswer::TooLong => GrantError::Unavailable(None),
+                NoAnswer::Failed(_) => GrantError::Unavailable(None),
             }
         })?;
         match (answer.status, serde_json::from_slice(&answer.body)) {

@@ -1,131 +1,109 @@
-//! Requests to the vendors that take many tokens in each: a few a second, for which an ordinary client does.
+//! Requests to the vendors that take many tokens in each, to the browsers' push services, and for access tokens.
+//!
+//! Over the connections of [`Pool`], and not by an ordinary client: that opens its connections when a request is sent, which
+//! is at its turn. Those of a new environment arrived late by a handshake, amid the next ones; a second had fourteen where ten
+//! were allowed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::StatusCode;
-use reqwest::redirect::Policy;
-use reqwest::{Body, Method, RequestBuilder};
-use rustls::{ClientConfig, RootCertStore};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Uri, request};
+use http_body_util::Full;
+use rustls::RootCertStore;
 
-use super::http2::retry_after;
-use super::turns::{Missed, Turn};
+use super::http2::{Answer, Failure, Pool, Settings, Site, either_config};
+use super::turns::Turn;
 use crate::domain::Outcome;
-use crate::runtime::{Clock, tls};
+use crate::runtime::Clock;
+use crate::runtime::tls::TlsError;
 
-/// Limit for TCP and TLS together.
-const CONNECT: Duration = Duration::from_secs(3);
-/// Limit for a request, to the end of its answer.
-const REQUEST: Duration = Duration::from_secs(8);
-/// Connections are given up after so much idleness: vendors close theirs unseen while an environment is frozen.
-const IDLE: Duration = Duration::from_secs(30);
-/// Longest answer that is read: one that names a thousand tokens has some 200 KB.
-const ANSWER_BYTES: usize = 1024 * 1024;
-
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-pub enum RestError {
-    /// Without TLS no vendor can be reached.
-    #[error("TLS cannot be set up")]
-    Tls(#[from] tls::TlsError),
-    /// The client refuses its settings.
-    #[error("the HTTP client cannot be set up")]
-    Client(#[source] reqwest::Error),
-}
+/// Where HTTP/2 is spoken, one connection does for all of a batch; where it is not, each request has its own.
+const SETTINGS: Settings = Settings {
+    connections: 100,
+    streams: 100,
+    connect_timeout: Duration::from_secs(3),
+    request_timeout: Duration::from_secs(8),
+    // One that names a thousand tokens has some 200 KB.
+    answer_bytes: 1024 * 1024,
+    proves: None,
+};
 
 /// Why there is no answer. It may have been processed all the same.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum NoAnswer {
-    /// It was not sent.
-    #[error("it was not sent")]
-    Missed(#[from] Missed),
-    /// The request cannot be made: its address is none.
+    /// The request cannot be made: its address is none, or not https.
     #[error("the request cannot be made")]
     Unmade,
-    /// The vendor did not answer, or not in time.
-    #[error("there was no answer: {0}")]
-    Silent(String),
-    /// The answer is longer than any of this vendor's.
-    #[error("the answer is too long")]
-    TooLong,
+    /// It did not leave, or the vendor did not answer.
+    #[error(transparent)]
+    Failed(#[from] Failure),
 }
 
 impl NoAnswer {
     /// What it means for those whom the request was for.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Missed(_) => Outcome::Unsent,
             Self::Unmade => Outcome::Config,
-            Self::Silent(_) | Self::TooLong => Outcome::Transient(None),
+            Self::Failed(failure) => failure.outcome(),
         }
     }
 }
 
-/// A whole answer. Its body may repeat tokens, so it is not shown.
-pub(super) struct Answer {
-    /// Its status.
-    pub(super) status: StatusCode,
-    /// How long the vendor asks to be left alone.
-    pub(super) retry_after: Option<Duration>,
-    /// Its body.
-    pub(super) body: Bytes,
+/// A POST.
+pub(super) struct Request {
+    head: request::Builder,
+    body: Bytes,
+}
+
+impl Request {
+    /// With a header.
+    pub(super) fn header<K, V>(self, name: K, value: V) -> Self
+    where
+        HeaderName: TryFrom<K, Error: Into<http::Error>>,
+        HeaderValue: TryFrom<V, Error: Into<http::Error>>,
+    {
+        Self { head: self.head.header(name, value), ..self }
+    }
+
+    /// With an access token (RFC 6750).
+    pub(super) fn bearer_auth(self, token: &str) -> Self {
+        self.header(AUTHORIZATION, format!("Bearer {token}"))
+    }
 }
 
 /// Keeps connections to any number of vendors. Clones share them.
 #[derive(Clone)]
 pub(super) struct Client {
-    http: reqwest::Client,
-    clock: Clock,
+    pool: Arc<Pool>,
 }
 
 impl Client {
-    pub(super) fn new(roots: RootCertStore, clock: Clock) -> Result<Self, RestError> {
-        let mut tls: ClientConfig = tls::client_config(roots)?;
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .https_only(true)
-            // A vendor does not send us elsewhere, least of all with our credentials.
-            .redirect(Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT)
-            .timeout(REQUEST)
-            .pool_idle_timeout(IDLE)
-            .build()
-            .map_err(RestError::Client)?;
-        Ok(Self { http, clock })
+    pub(super) fn new(roots: RootCertStore, clock: Clock) -> Result<Self, TlsError> {
+        Ok(Self { pool: Arc::new(Pool::of_either(either_config(roots)?, SETTINGS, clock)) })
     }
 
     /// A POST, to be given headers and then to [`send`](Self::send).
-    pub(super) fn post(&self, url: &str, content_type: &str, body: impl Into<Body>) -> RequestBuilder {
-        self.http.request(Method::POST, url).header(http::header::CONTENT_TYPE, content_type).body(body)
+    pub(super) fn post(&self, url: &str, content_type: &'static str, body: impl Into<Bytes>) -> Request {
+        let content_type = HeaderValue::from_static(content_type);
+        Request { head: http::Request::post(url).header(CONTENT_TYPE, content_type), body: body.into() }
     }
 
-    /// Waits for a turn, and sends.
-    pub(super) async fn send(&self, turn: &Turn, request: RequestBuilder) -> Result<Answer, NoAnswer> {
-        let request = request.build().map_err(|_| NoAnswer::Unmade)?;
-        turn.take().await?;
-        let silent = |error: reqwest::Error| match error.is_builder() {
-            // An address that is not https.
-            true => NoAnswer::Unmade,
-            false => NoAnswer::Silent(cause(&error.without_url())),
-        };
-        let mut response = self.http.execute(request).await.map_err(silent)?;
-        let (status, retry_after) = (response.status(), retry_after(response.headers(), self.clock.now()));
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(silent)? {
-            if body.len() + chunk.len() > ANSWER_BYTES {
-                return Err(NoAnswer::TooLong);
-            }
-            body.extend_from_slice(&chunk);
+    /// Connects, waits for a turn, and sends. A vendor does not send us elsewhere, least of all with our credentials: what it
+    /// answers is the answer.
+    pub(super) async fn send(&self, turn: &Turn, request: Request) -> Result<Answer, NoAnswer> {
+        let request = request.head.body(Full::new(request.body)).map_err(|_| NoAnswer::Unmade)?;
+        let site = Site::new(request.uri(), "").map_err(|_| NoAnswer::Unmade)?;
+        Ok(self.pool.send(&site, turn, request).await?)
+    }
+
+    /// Opens a connection to where requests will go, if there is none. What keeps it from standing, they will say.
+    pub(super) async fn connect(&self, url: &str) {
+        if let Some(site) = url.parse::<Uri>().ok().and_then(|uri| Site::new(&uri, "").ok()) {
+            drop(self.pool.connect(&site).await);
         }
-        Ok(Answer { status, retry_after, body: body.freeze() })
     }
-}
-
-/// The innermost cause: the outer ones only say that a request failed.
-fn cause(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -145,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_read_in_whatever_way_it_is_framed() {
-        let long = "x".repeat(ANSWER_BYTES);
+        let long = "x".repeat(SETTINGS.answer_bytes);
         for (framed, status, body) in [
             ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".to_owned(), 200, "{}"),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n1;a=b\r\n}\r\n0\r\nx: y\r\n\r\n".to_owned(), 200, "{}"),
@@ -186,9 +164,9 @@ mod tests {
             let failure = answer.err().unwrap_or_else(|| panic!("{broken:?} is an answer"));
             assert_eq!(failure.outcome(), Outcome::Transient(None), "{broken:?}");
         }
-        let header = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(ANSWER_BYTES));
-        assert!(matches!(asked(header).await.0, Err(NoAnswer::Silent(_))));
-        let body = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(ANSWER_BYTES + 1));
-        assert!(matches!(asked(body).await.0, Err(NoAnswer::TooLong)));
+        let header = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(SETTINGS.answer_bytes));
+        assert!(matches!(asked(header).await.0, Err(NoAnswer::Failed(Failure::Broken(_)))));
+        let body = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(SETTINGS.answer_bytes + 1));
+        assert!(matches!(asked(body).await.0, Err(NoAnswer::Failed(Failure::TooLong))));
     }
 }

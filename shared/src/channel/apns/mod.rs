@@ -32,6 +32,7 @@ const SETTINGS: Settings = Settings {
     streams: 500,
     connect_timeout: Duration::from_secs(3),
     request_timeout: Duration::from_secs(8),
+    answer_bytes: 64 * 1024,
     proves: Some(has_accepted_our_token),
 };
 

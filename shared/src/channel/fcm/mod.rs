@@ -30,6 +30,7 @@ const SETTINGS: Settings = Settings {
     streams: 100,
     connect_timeout: Duration::from_secs(3),
     request_timeout: Duration::from_secs(8),
+    answer_bytes: 64 * 1024,
     proves: None,
 };
 

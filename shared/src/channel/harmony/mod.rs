@@ -11,7 +11,7 @@ use crate::domain::{HarmonyCredentials, Outcome};
 
 use super::batch::{Batch, ByWording, Unready};
 use super::by_credential::ByCredential;
-use super::rest::Answer;
+use super::http2::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
@@ -111,7 +111,7 @@ impl<'a> Job<'a> {
         let body = payload.body(targets, self.batch.remaining_secs());
         let request = self.shared.http.post(&self.url, "application/json", body);
         let request = request.bearer_auth(token.expose()).header("push-type", ALERT);
-        let Answer { status, retry_after, body } = match self.batch.ask(&self.shared.http, turn, request).await {
+        let Answer { status, retry_after, body, .. } = match self.batch.ask(&self.shared.http, turn, request).await {
             Ok(answer) => answer,
             Err(outcome) => return Verdict::All(outcome),
         };

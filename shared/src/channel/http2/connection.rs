@@ -18,9 +18,6 @@ use super::connect::connect;
 use super::speech::{Offer, Requests};
 use super::{Answer, Failure, Settings, Site};
 
-/// Longest answer that is read. Real ones have a few hundred bytes.
-const MAX_ANSWER: usize = 64 * 1024;
-
 /// After a pause this long, the peer may have closed it without our having read that.
 const REST_MS: i64 = 1_000;
 
@@ -33,6 +30,7 @@ pub(super) struct Connection {
     /// A permit is a stream that may be opened. Closed: nothing more is to be sent here.
     streams: Semaphore,
     max_streams: usize,
+    answer_bytes: usize,
     opened_up: AtomicBool,
     born: Instant,
     /// Unix milliseconds. The wall clock goes on while the environment is frozen.
@@ -61,6 +59,7 @@ impl Connection {
             requests,
             streams: Semaphore::new(streams),
             max_streams,
+            answer_bytes: settings.answer_bytes,
             opened_up: AtomicBool::new(settings.proves.is_none()),
             born: Instant::now(),
             used_at: AtomicI64::new(clock.now().millis()),
@@ -169,7 +168,7 @@ impl Stream {
             Err(error) if error.message().is_some() => return Err(Failure::Refused(Arc::new(error.into_error()))),
             Err(error) => return Err(Failure::of_written(error.into_error())),
         };
-        let body = match Limited::new(body, MAX_ANSWER).collect().await {
+        let body = match Limited::new(body, self.connection.answer_bytes).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => return Err(Failure::TooLong),
             Err(error) => match error.downcast::<hyper::Error>() {

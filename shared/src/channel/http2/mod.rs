@@ -26,7 +26,7 @@ use super::flight::Flight;
 use super::turns::Turn;
 use crate::runtime::Clock;
 
-pub(super) use answer::{Answer, retry_after, shown};
+pub(super) use answer::{Answer, shown};
 pub(super) use connect::{client_config, either_config};
 use connection::{Connection, Stream};
 pub(super) use failure::Failure;
@@ -48,6 +48,8 @@ pub(super) struct Settings {
     pub(super) connect_timeout: Duration,
     /// Limit for a request, from its leaving to the end of its answer; and, before that, for having a free stream.
     pub(super) request_timeout: Duration,
+    /// Longest answer that is read.
+    pub(super) answer_bytes: usize,
     /// For vendors that allow one stream until they have accepted a credential on it: the answers that say they have.
     pub(super) proves: Option<fn(StatusCode) -> bool>,
 }

@@ -9,6 +9,7 @@ const SETTINGS: Settings = Settings {
     streams: 100,
     connect_timeout: Duration::from_secs(5),
     request_timeout: Duration::from_secs(10),
+    answer_bytes: 64 * 1024,
     proves: None,
 };
 

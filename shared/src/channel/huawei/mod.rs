@@ -8,8 +8,8 @@ use crate::domain::{Channel, HuaweiCredentials, Outcome};
 
 use super::access::AccessToken;
 use super::batch::{Batch, ByWording, Unready};
+use super::http2::Answer;
 use super::oauth::{Client, ClientCredentials};
-use super::rest::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use payload::Payload;
@@ -88,7 +88,7 @@ impl<'a> Job<'a> {
         };
         let body = payload.body(targets, self.batch.remaining_secs());
         let request = self.shared.http.post(&self.url, "application/json", body).bearer_auth(token.expose());
-        let Answer { status, retry_after, body } = match self.batch.ask(&self.shared.http, turn, request).await {
+        let Answer { status, retry_after, body, .. } = match self.batch.ask(&self.shared.http, turn, request).await {
             Ok(answer) => answer,
             Err(outcome) => return all(outcome),
         };

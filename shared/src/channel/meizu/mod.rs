@@ -8,7 +8,7 @@ use crate::domain::{MeizuCredentials, Outcome};
 
 use super::batch::{Batch, ByWording};
 use super::check::Unfit;
-use super::rest::Answer;
+use super::http2::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
@@ -78,7 +78,7 @@ impl<'a> Job<'a> {
         let message = payload.message(self.batch.remaining_secs());
         let body = credential::form(self.credentials, &targets, &message);
         let request = self.shared.http.post(&self.url, "application/x-www-form-urlencoded;charset=UTF-8", body);
-        let Answer { status, retry_after, body } = match self.batch.ask(&self.shared.http, &turn, request).await {
+        let Answer { status, retry_after, body, .. } = match self.batch.ask(&self.shared.http, &turn, request).await {
             Ok(answer) => answer,
             Err(outcome) => return vec![outcome; targets.len()],
         };

@@ -19,7 +19,7 @@ use crate::domain::{OppoCredentials, Outcome};
 use super::access::AccessToken;
 use super::batch::{Batch, ByWording};
 use super::check::Unfit;
-use super::rest::Answer;
+use super::http2::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
@@ -112,7 +112,7 @@ impl<'a> Job<'a> {
             .append_pair("messages", &messages)
             .finish();
         let request = self.shared.http.post(&self.url, "application/x-www-form-urlencoded", form);
-        let Answer { status, retry_after, body } = match self.batch.ask(&self.shared.http, turn, request).await {
+        let Answer { status, retry_after, body, .. } = match self.batch.ask(&self.shared.http, turn, request).await {
             Ok(answer) => answer,
             Err(outcome) => return Verdict::All(outcome),
         };

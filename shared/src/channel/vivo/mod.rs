@@ -12,7 +12,7 @@ use crate::domain::{Outcome, VivoCredentials};
 use super::access::AccessToken;
 use super::batch::{Batch, ByWording};
 use super::check::Unfit;
-use super::rest::Answer;
+use super::http2::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
@@ -122,7 +122,7 @@ impl<'a> Job<'a> {
         let body = serde_json::to_vec(&body()).unwrap_or_default();
         let url = format!("{}{path}", self.endpoint);
         let request = self.shared.http.post(&url, "application/json", body).header("authToken", token.expose());
-        let Answer { status, retry_after, body } = match self.batch.ask(&self.shared.http, turn, request).await {
+        let Answer { status, retry_after, body, .. } = match self.batch.ask(&self.shared.http, turn, request).await {
             Ok(answer) => answer,
             Err(outcome) => return Verdict::All(outcome),
         };

@@ -9,17 +9,19 @@ mod encryption;
 mod payload;
 mod subscription;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use http::{HeaderValue, header};
-use reqwest::Url;
+use url::Url;
 
 use crate::domain::{Outcome, WebpushCredentials};
 
 use super::batch::{Batch, ByWording};
 use super::by_credential::ByCredential;
 use super::check::Unfit;
-use super::rest::Answer;
+use super::http2::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use credential::{InvalidKey, Signer};
@@ -76,7 +78,11 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &WebpushCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => batch.each(job.seal_all().await, CONCURRENCY, |sealed, turn| job.send(sealed, turn)).await,
+            Ok(job) => {
+                let sealed = job.seal_all().await;
+                job.connect(&sealed).await;
+                batch.each(sealed, CONCURRENCY, |sealed, turn| job.send(sealed, turn)).await
+            }
             Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
@@ -115,6 +121,16 @@ impl<'a> Job<'a> {
             tokio::task::yield_now().await;
         }
         all
+    }
+
+    /// Connects to the push services of a batch.
+    async fn connect(&self, sealed: &[Result<Sealed, Error>]) {
+        let services: BTreeMap<String, &Url> = sealed
+            .iter()
+            .flatten()
+            .map(|sealed| (sealed.endpoint.origin().ascii_serialization(), &sealed.endpoint))
+            .collect();
+        join_all(services.into_values().map(|service| self.shared.http.connect(service.as_str()))).await;
     }
 
     fn seal(&self, target: &Target) -> Result<Sealed, Error> {

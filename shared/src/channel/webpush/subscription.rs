@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::PublicKey;
-use reqwest::Url;
 use serde::Deserialize;
+use url::Url;
 
 use crate::domain::{DeviceToken, WebpushCredentials};
 

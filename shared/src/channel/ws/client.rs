@@ -32,6 +32,7 @@ const SETTINGS: Settings = Settings {
     streams: CONCURRENCY / 2,
     connect_timeout: Duration::from_secs(2),
     request_timeout: Duration::from_secs(3),
+    answer_bytes: 64 * 1024,
     proves: None,
 };
 

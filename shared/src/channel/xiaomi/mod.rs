@@ -9,7 +9,7 @@ use crate::domain::{Outcome, XiaomiCredentials};
 
 use super::batch::{Batch, ByWording};
 use super::check::Unfit;
-use super::rest::Answer;
+use super::http2::Answer;
 use super::turns::Turn;
 use super::{Shared, Target};
 use answer::Verdict;
@@ -79,7 +79,7 @@ impl<'a> Job<'a> {
         let body = payload.body(self.package(targets[0]), &targets, self.batch.remaining_secs());
         let key = format!("key={}", self.credentials.app_secret.expose_secret());
         let request = self.shared.http.post(&self.url, "application/x-www-form-urlencoded", body);
-        let Answer { status, retry_after, body } =
+        let Answer { status, retry_after, body, .. } =
             match self.batch.ask(&self.shared.http, &turn, request.header(http::header::AUTHORIZATION, key)).await {
                 Ok(answer) => answer,
                 Err(outcome) => return vec![outcome; targets.len()],

@@ -189,3 +189,23 @@ async fn what_cannot_be_sent_is_not_tried() {
     assert_eq!(send(&vendor, &push, &targets, &clock).await, vec![Outcome::Permanent; 2]);
     assert_eq!(vendor.asked().len(), 0);
 }
+
+#[tokio::test]
+async fn a_turn_is_asked_for_when_there_is_a_connection() {
+    let vendor = Vendor::start(|_| Reply::ok()).await;
+    let (clock, targets, (turns, asked)) = (Clock::system(), targets(3), testkit::no_turns());
+    let (push, sender) = (a_live_push(&clock), Sender::new(shared(&vendor, &clock)));
+    let batch = Batch::new(Channel::Xiaomi, &push, &targets, &clock, turns);
+    let credentials = credentials(&vendor);
+    let connected = async {
+        let _waits = asked.await.unwrap();
+        // The vendor hears of the end of its handshake later than we do.
+        while vendor.connections() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let connected = tokio::time::timeout(Duration::from_secs(10), connected);
+    let (outcomes, connected) = futures::join!(sender.send(&credentials, &batch), connected);
+    assert_eq!((outcomes, connected), (vec![Outcome::Unsent; 3], Ok(())));
+    assert!(vendor.asked().is_empty());
+}
