@@ -32,6 +32,8 @@ use crate::usage::Usage;
 
 const DAY_SECS: i64 = 86_400;
 const NONCE_CHARS: usize = 18;
+/// The longest that Lambda lets an invocation take.
+const MOST_TIMEOUT_SECS: u64 = 900;
 const MOST_ADVANCE_SECS: u64 = 10 * 365 * 86_400;
 
 /// How often `idle` looks.
@@ -75,7 +77,7 @@ impl Control {
     pub fn router(self, vendors: Router, webhooks: Router) -> Router {
         Router::new()
             .route("/usage", get(usage).delete(reset_usage))
-            .route("/functions", get(functions))
+            .route("/functions", get(functions).put(limit_time))
             .route("/queues", get(queues).put(hasten))
             .route("/endpoints", get(endpoints))
             .route("/posts", get(posts))
@@ -112,6 +114,28 @@ async fn functions(State(stack): Stack) -> Response {
 /// When posts to sockets came.
 async fn posts(State(stack): Stack) -> Response {
     Json(stack.connections.as_ref().map(Connections::posts).unwrap_or_default()).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    timeout_seconds: u64,
+}
+
+/// Invocations that are shorter than the template's, for work that does not fit one.
+async fn limit_time(State(stack): Stack, body: Bytes) -> Response {
+    let limits = match serde_json::from_slice::<BTreeMap<String, Limits>>(&body) {
+        Ok(limits) => limits,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    if limits.values().any(|limits| !(1..=MOST_TIMEOUT_SECS).contains(&limits.timeout_seconds)) {
+        return problem(StatusCode::BAD_REQUEST, "timeout_seconds is 1 to 900");
+    }
+    let seconds = |(name, limits): (String, Limits)| (name, Duration::from_secs(limits.timeout_seconds));
+    match stack.lambda.limit_time(&limits.into_iter().map(seconds).collect()) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(unknown) => problem(StatusCode::BAD_REQUEST, &unknown.to_string()),
+    }
 }
 
 async fn queues(State(stack): Stack) -> Response {

@@ -1,6 +1,7 @@
 //! Faults on request: a call of a function is the moment when something goes wrong.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -22,6 +23,8 @@ pub struct Plan {
     pub lose: Vec<Rule>,
     /// Do it twice, and answer once: what is sent to a queue arrives twice.
     pub duplicate: Vec<Rule>,
+    /// Do it late.
+    pub slow: Vec<Slow>,
 }
 
 /// Why a plan is refused: a fault that never strikes would let every test pass.
@@ -86,6 +89,16 @@ pub struct Fail {
     pub error: String,
 }
 
+/// Keeps the call waiting.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Slow {
+    /// Which calls.
+    #[serde(flatten)]
+    pub rule: Rule,
+    /// For how long, before it takes effect.
+    pub millis: u64,
+}
+
 /// When the caller dies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -108,6 +121,8 @@ pub struct Verdict {
     pub lose: bool,
     /// The call is done twice.
     pub duplicate: bool,
+    /// The call waits for so long before it is done.
+    pub wait: Duration,
 }
 
 impl Plan {
@@ -128,7 +143,7 @@ impl Plan {
         }
         // What stands in a rule and not in what was read of it was passed over.
         let (given, read): (Value, Value) = (serde_json::from_slice(json)?, serde_json::to_value(&plan)?);
-        for fault in ["kill", "fail", "lose", "duplicate"] {
+        for fault in ["kill", "fail", "lose", "duplicate", "slow"] {
             for (given, read) in objects(&given[fault]).zip(objects(&read[fault])) {
                 let members: Vec<&str> = read.keys().map(String::as_str).collect();
                 given.keys().try_for_each(|member| known("member", member, &members))?;
@@ -140,7 +155,8 @@ impl Plan {
     fn rules(&self) -> impl Iterator<Item = &Rule> {
         let kill = self.kill.iter().map(|kill| &kill.rule);
         let fail = self.fail.iter().map(|fail| &fail.rule);
-        kill.chain(fail).chain(&self.lose).chain(&self.duplicate)
+        let slow = self.slow.iter().map(|slow| &slow.rule);
+        kill.chain(fail).chain(&self.lose).chain(&self.duplicate).chain(slow)
     }
 }
 
@@ -193,6 +209,11 @@ impl Faults {
         }
         for rule in &mut plan.duplicate {
             verdict.duplicate |= strikes(rule);
+        }
+        for slow in &mut plan.slow {
+            if strikes(&mut slow.rule) {
+                verdict.wait += Duration::from_millis(slow.millis);
+            }
         }
         verdict
     }
@@ -254,6 +275,13 @@ mod tests {
     }
 
     #[test]
+    fn slow_calls_wait_for_each_rule_that_strikes() {
+        let faults = faults(r#"{"slow":[{"times":2,"millis":300},{"operation":"B","nth":2,"millis":50}]}"#);
+        let waits = ["A", "B", "B"].map(|operation| judge(&faults, "a.1", operation).wait.as_millis());
+        assert_eq!(waits, [300, 300, 50]);
+    }
+
+    #[test]
     fn an_empty_plan_lets_everything_pass() {
         let faults = faults("{}");
         assert_eq!(judge(&faults, "a.1", "SendMessage"), Verdict::default());
@@ -263,7 +291,7 @@ mod tests {
     fn what_is_not_known_is_named_with_what_is() {
         let functions = ["audience", "fan-out"];
         for (plan, told) in [
-            (r#"{"kil":[]}"#, "unknown field `kil`, expected one of `kill`, `fail`, `lose`, `duplicate`"),
+            (r#"{"kil":[]}"#, "unknown field `kil`, expected one of `kill`, `fail`, `lose`, `duplicate`, `slow`"),
             (
                 r#"{"kill":[{"function":"fan_out"}]}"#,
                 "unknown function `fan_out`, expected one of `audience`, `fan-out`",
@@ -279,6 +307,7 @@ mod tests {
             (r#"{"lose":[{"error":"E"}]}"#, "unknown member `error`, "),
             (r#"{"kill":[{"when":"during"}]}"#, "unknown variant `during`, expected `before` or `after`"),
             (r#"{"fail":[{}]}"#, "missing field `error`"),
+            (r#"{"slow":[{"times":9}]}"#, "missing field `millis`"),
             ("[1]", "invalid type"),
             ("", "EOF"),
         ] {
@@ -288,7 +317,8 @@ mod tests {
         for plan in [
             "{}",
             r#"{"kill":[{"function":"fan-out","service":"lambda","operation":"Response","nth":2,"times":3,"calls":1,"when":"after"}],
-                "fail":[{"function":"audience","error":"E"}],"lose":[{}],"duplicate":[{"service":"sqs"}]}"#,
+                "fail":[{"function":"audience","error":"E"}],"lose":[{}],"duplicate":[{"service":"sqs"}],
+                "slow":[{"operation":"Query","times":9,"millis":700}]}"#,
         ] {
             assert!(Plan::read(plan.as_bytes(), &functions).is_ok(), "{plan}");
         }

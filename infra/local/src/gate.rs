@@ -26,6 +26,7 @@ impl Gate {
     /// Before a call takes effect. Does not return when the caller dies of it.
     pub async fn enter(&self, caller: &Caller, service: &str, operation: &str) -> Verdict {
         let verdict = self.faults.judge(caller, service, operation);
+        tokio::time::sleep(verdict.wait).await;
         if verdict.kill == Some(When::Before) {
             self.kill(caller).await;
         }

@@ -42,7 +42,6 @@ pub(super) struct Environment {
     name: String,
     pid: u32,
     arn: String,
-    time_limit: Duration,
     settings: Settings,
     work: mpsc::Sender<Invocation>,
     life: Life,
@@ -122,7 +121,6 @@ impl Environment {
             arn: format!("arn:aws:lambda:{REGION}:000000000000:function:{}", function.name),
             name,
             pid,
-            time_limit: function.timeout,
             settings: settings.clone(),
             work,
             life,
@@ -145,12 +143,12 @@ impl Environment {
         Err(Failure::Init(reason))
     }
 
-    /// Hands over an event, and waits for the answer; a process that takes too long is killed.
+    /// Hands over an event, and waits for the answer; a process that takes longer than `time_limit` is killed.
     ///
     /// Nothing at all when the process ended before it took the event: then another one may have it.
-    pub async fn invoke(&self, event: Bytes) -> Option<Result<Bytes, Failure>> {
+    pub async fn invoke(&self, event: Bytes, time_limit: Duration) -> Option<Result<Bytes, Failure>> {
         let (answer, answered) = oneshot::channel();
-        let millis = u64::try_from(self.time_limit.as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(time_limit.as_millis()).unwrap_or(u64::MAX);
         let invocation = Invocation {
             request_id: uuid::Uuid::new_v4().to_string(),
             deadline_ms: self.settings.clock.now_ms().saturating_add(millis),
@@ -170,9 +168,9 @@ impl Environment {
                 }
                 Err(Failure::Crashed(reason))
             }
-            () = sleep(self.time_limit) => {
+            () = sleep(time_limit) => {
                 self.kill().await;
-                Err(Failure::TimedOut(self.time_limit))
+                Err(Failure::TimedOut(time_limit))
             }
         };
         Some(result)

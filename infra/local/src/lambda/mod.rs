@@ -203,6 +203,22 @@ impl Lambda {
         pool.map_or(0, |pool| pool.concurrency())
     }
 
+    /// Gives functions so much time for an invocation that begins from now on; those that are not named have what the
+    /// template gives them.
+    ///
+    /// # Errors
+    ///
+    /// When one is named that there is not; then nothing changes.
+    pub fn limit_time(&self, limits: &BTreeMap<String, Duration>) -> Result<(), Failure> {
+        if let Some(unknown) = limits.keys().find(|name| !self.shared.pools.contains_key(*name)) {
+            return Err(Failure::Unknown(unknown.clone()));
+        }
+        for (name, pool) in &self.shared.pools {
+            pool.limit_time(limits.get(name).copied());
+        }
+        Ok(())
+    }
+
     /// What the functions are called.
     pub fn names(&self) -> Vec<&str> {
         self.shared.pools.keys().map(String::as_str).collect()

@@ -23,6 +23,8 @@ pub(super) struct Pool {
     function: Function,
     settings: Settings,
     concurrency: usize,
+    /// How long one invocation may take.
+    time_limit: Mutex<Duration>,
     permits: Arc<Semaphore>,
     environments: Mutex<Fleet>,
     invocations: AtomicU64,
@@ -48,6 +50,7 @@ impl Pool {
         Self {
             permits: Arc::new(Semaphore::new(concurrency)),
             concurrency,
+            time_limit: Mutex::new(function.timeout),
             function,
             settings,
             environments: Mutex::default(),
@@ -59,6 +62,11 @@ impl Pool {
 
     pub fn concurrency(&self) -> usize {
         self.concurrency
+    }
+
+    /// Gives invocations that begin from now on so much time, or what the template says.
+    pub fn limit_time(&self, limit: Option<Duration>) {
+        *self.time_limit.lock().unwrap_or_else(PoisonError::into_inner) = limit.unwrap_or(self.function.timeout);
     }
 
     pub fn retries(&self) -> u32 {
@@ -81,7 +89,8 @@ impl Pool {
     async fn run(self: &Arc<Self>, event: Bytes, permit: OwnedSemaphorePermit) -> Result<Bytes, Failure> {
         loop {
             let environment = self.environment().await?;
-            let Some(result) = environment.invoke(event.clone()).await else {
+            let time_limit = *self.time_limit.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(result) = environment.invoke(event.clone(), time_limit).await else {
                 self.forget(&environment);
                 continue;
             };

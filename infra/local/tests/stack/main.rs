@@ -86,6 +86,34 @@ async fn a_failure_a_crash_and_a_timeout_are_answered_and_counted() -> Test {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_function_gets_as_much_time_as_is_asked_for() -> Test {
+    let stack = Running::start().await;
+    stack.put("/_local/functions", &json!({"web": {"timeout_seconds": 1}})).await?;
+    for limits in [
+        json!({"wed": {"timeout_seconds": 9}}),
+        json!({"web": {"timeout_seconds": 0}}),
+        json!({"web": {"timeout_seconds": 901}}),
+        json!({"web": {"timeout": 9}}),
+    ] {
+        let response = stack.http.put(stack.url("/_local/functions")).json(&limits).send().await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{limits}");
+        assert!(response.json::<Value>().await?["error"].is_string());
+    }
+    // What was refused changed nothing; the template says two seconds.
+    for (limits, secs) in [(None, 1), (Some(json!({})), 2)] {
+        if let Some(limits) = limits {
+            stack.put("/_local/functions", &limits).await?;
+        }
+        let begun = Instant::now();
+        stack.act("sleep", "").await?;
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(secs) && (secs > 1 || took < Duration::from_secs(2)), "{secs} s: {took:?}");
+    }
+    stack.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_environment_is_kept_warm_and_knows_only_what_it_is_told() -> Test {
     let stack = Running::start().await;
     for _ in 0..3 {
