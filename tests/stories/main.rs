@@ -26,6 +26,7 @@ mod quota;
 mod requests_as_they_come;
 mod rongcloud_push;
 mod seed_page;
+mod short_of_time;
 mod signed_calls;
 mod signed_pushes_survive;
 mod sockets;

@@ -8,7 +8,6 @@ use tracing::{info, warn};
 use crate::FanOut;
 use crate::address::{Addressed, Addressing};
 use crate::cut::{cuts, slices};
-use crate::pace::Overflow;
 use crate::shard::devices_within;
 
 /// How often in a row a user is addressed again. One who comes and goes faster than that finds the push by itself.
@@ -59,20 +58,20 @@ impl FanOut {
             cuts.slices.entry(channel).or_insert(slices);
         }
         if self.pushes.is_recalled(&push).await.map_err(Failure::of)? {
-            for (channel, slices) in &cuts.slices {
-                for (number, (_, devices)) in slices.iter().enumerate() {
+            let from = &from;
+            let unsent = cuts.slices.iter().flat_map(|(channel, slices)| {
+                slices.iter().enumerate().map(move |(number, (_, devices))| {
                     let slice = from.readdressed_slice(number);
-                    let key = BatchKey { push: id, shard, channel: *channel, slice, attempt: 0 };
-                    self.ledger.put_unsent(&key, *devices, self.clock.now()).await.map_err(Failure::of)?;
-                }
-            }
-            return Ok(());
+                    (BatchKey { push: id, shard, channel: *channel, slice, attempt: 0 }, *devices)
+                })
+            });
+            return self.settle_unsent(unsent.collect()).await;
         }
         for (channel, mut slices) in slices(&push, shard, addressed, &cuts) {
             for slice in &mut slices {
                 slice.task.slice = from.readdressed_slice(slice.number);
             }
-            self.send_paced(&app, &push, shard, channel, slices, Overflow::Waits).await?;
+            self.send_all(&app, channel, &slices).await?;
         }
         info!(push.id = %id, shard = shard.0, users = members.len(), "Addressed {} users again", members.len());
         Ok(())

@@ -4,22 +4,67 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fanfare::channel::{self, RateUnit, Rates};
-use fanfare::domain::{App, Audience, Channel, Push, PushId, Shard, ShardSet};
-use fanfare::queue::{Failure, FanOutTask, Resume};
+use fanfare::domain::{App, Audience, Channel, Push, PushId, Shard, ShardSet, Timestamp, limits};
+use fanfare::queue::{Failure, FanOutTask, Planned, Resume};
 use fanfare::store::{BatchKey, Cuts};
+use futures::{StreamExt, TryStreamExt, stream};
 use tracing::{info, warn};
 
-use crate::FanOut;
 use crate::address::Addressing;
-use crate::cut::{cuts, slices};
-use crate::pace::Overflow;
+use crate::cut::{Slice, cuts, slices};
+use crate::pace::is_far;
+use crate::steps::{SLICES_AT_ONCE, Step, handed_over, steps};
+use crate::{FanOut, is_short};
 
 /// Users of one task to address them again: their places fit a message many times over.
 const USERS_PER_READDRESS: usize = 2_000;
 
+/// Batches that are settled side by side.
+const WRITES_AT_ONCE: usize = 8;
+
+/// What a task does on each of its channels.
+struct Work<'a> {
+    app: &'a App,
+    push: &'a Push,
+    shard: Shard,
+    cuts: &'a Cuts,
+    resume: Option<&'a Resume>,
+    deadline: Timestamp,
+    unsent: Unsent,
+}
+
+/// Why slices are not sent.
+#[derive(Clone, Copy)]
+enum Unsent {
+    /// All are.
+    None,
+    /// A repeat finds no one in them any more.
+    Empty,
+    /// The push was withdrawn.
+    Withdrawn,
+}
+
+impl Unsent {
+    /// How many devices it settles of a slice that had so many; `None` if it is not for this task to settle it.
+    fn settles(self, devices: u32) -> Option<u32> {
+        match self {
+            Self::None => None,
+            Self::Empty => Some(0),
+            Self::Withdrawn => Some(devices),
+        }
+    }
+}
+
 impl FanOut {
     /// Resolves who of one shard is meant, addresses them, and enqueues the batches at their channels' pace.
-    pub(crate) async fn shard(&self, id: PushId, shard: Shard, resume: Option<Resume>) -> Result<(), Failure> {
+    /// What there is no time for until `deadline` goes on in tasks of its own.
+    pub(crate) async fn shard(
+        &self,
+        id: PushId,
+        shard: Shard,
+        resume: Option<Resume>,
+        deadline: Timestamp,
+    ) -> Result<(), Failure> {
         let Some(push) = self.pushes.get(id).await.map_err(Failure::of)? else {
             warn!(push.id = %id, shard = shard.0, "Nothing to address: push `{id}` is not there any more");
             return Ok(());
@@ -65,55 +110,112 @@ impl FanOut {
         drop(contacts);
         let left = std::mem::take(&mut addressed.left);
         let mut by_channel: BTreeMap<Channel, Vec<_>> = slices(&push, shard, addressed, &cuts);
-        by_channel.retain(|channel, _| resume.as_ref().is_none_or(|resume| *channel == resume.channel));
-        // Cut as ever, so that the account knows for whom it was; but nothing of it takes of a channel's rate.
-        if self.pushes.is_recalled(&push).await.map_err(Failure::of)? {
+        let is_recalled = self.pushes.is_recalled(&push).await.map_err(Failure::of)?;
+        if is_recalled {
+            // Cut as ever, so that the account knows for whom it was; but nothing of it takes of a channel's rate.
             info!(push.id = %id, shard = shard.0, "Push `{id}` was withdrawn: what of it is not sent is not sent");
-            return self.settle_unsent(&push, shard, &cuts, resume.as_ref(), |_, _, devices| Some(devices)).await;
+            by_channel.clear();
         }
-        if is_repeat {
-            // A slice in which it finds no one any more is never sent.
-            let empty = |channel: Channel, number: usize, _| {
-                let found = by_channel.get(&channel).map_or(&[][..], Vec::as_slice);
-                (!found.iter().any(|slice| slice.number == number)).then_some(0)
-            };
-            self.settle_unsent(&push, shard, &cuts, resume.as_ref(), empty).await?;
-        }
-        if resume.as_ref().is_none_or(|resume| resume.channel == Channel::Ws) {
-            self.readdress_left(&push, shard, &left).await?;
-        }
+        let work = Work {
+            app: &app,
+            push: &push,
+            shard,
+            cuts: &cuts,
+            resume: resume.as_ref(),
+            deadline,
+            unsent: match (is_recalled, is_repeat) {
+                (true, _) => Unsent::Withdrawn,
+                (false, true) => Unsent::Empty,
+                (false, false) => Unsent::None,
+            },
+        };
+        let is_meant = |channel: &Channel| resume.as_ref().is_none_or(|resume| resume.channel == *channel);
+        let channels: Vec<Channel> = cuts.slices.keys().copied().filter(is_meant).collect();
         let mut batches = 0;
-        for (channel, slices) in by_channel {
-            let overflow = Overflow::GoesOn(resume.as_ref().filter(|resume| resume.channel == channel));
-            batches += self.send_paced(&app, &push, shard, channel, slices, overflow).await?;
+        for (number, channel) in channels.iter().copied().enumerate() {
+            let slices = by_channel.remove(&channel).unwrap_or_default();
+            let left = if channel == Channel::Ws && !is_recalled { &left[..] } else { &[] };
+            let (sent, stopped) = self.channel(&work, channel, &slices, left).await?;
+            batches += sent;
+            // A channel that is done is not begun again by whoever goes on, so there is an end to it.
+            let not_begun = &channels[number + 1..];
+            if stopped.is_some() || (!not_begun.is_empty() && is_short(deadline, self.clock.now())) {
+                let stopped = stopped.map(|slice| (channel, slice));
+                let rest = handed_over(id, shard, stopped, not_begun);
+                self.queues.fan_out(&rest, Duration::ZERO).await.map_err(Failure::of)?;
+                let tasks = rest.len();
+                info!(push.id = %id, shard = shard.0, batches, tasks, "No time for all: {tasks} tasks go on with it");
+                return Ok(());
+            }
         }
         info!(push.id = %id, app.id = %push.app, shard = shard.0, batches, "Sent {batches} batches of push `{id}`");
         Ok(())
     }
 
-    /// Settles slices of which no batch will ever be sent, from where a task goes on. `unsent` tells, of a slice and the
-    /// devices that it had, whether it is one, and how many devices that settles.
-    async fn settle_unsent(
+    /// Sends what is to be sent of one channel, and settles the rest, step by step, as far as there is time and as its pace
+    /// lets batches leave within the longest delay of a queue. Beyond that a task goes on there. Returns how many batches
+    /// were sent, and from which slice on there was no time.
+    ///
+    /// `slices` are those of its slices that are to be sent; `left`, in order, those who have left their sockets.
+    async fn channel(
         &self,
-        push: &Push,
-        shard: Shard,
-        cuts: &Cuts,
-        resume: Option<&Resume>,
-        unsent: impl Fn(Channel, usize, u32) -> Option<u32>,
-    ) -> Result<(), Failure> {
-        let channels =
-            cuts.slices.iter().filter(|(channel, _)| resume.is_none_or(|resume| resume.channel == **channel));
-        for (channel, slices) in channels {
-            let first = resume.map_or(0, |resume| resume.slice);
-            for (number, (_, devices)) in slices.iter().enumerate().skip(first) {
-                if let Some(devices) = unsent(*channel, number, *devices) {
-                    let slice = number.to_string();
-                    let key = BatchKey { push: push.id, shard, channel: *channel, slice, attempt: 0 };
-                    self.ledger.put_unsent(&key, devices, self.clock.now()).await.map_err(Failure::of)?;
+        work: &Work<'_>,
+        channel: Channel,
+        slices: &[Slice],
+        mut left: &[u16],
+    ) -> Result<(usize, Option<usize>), Failure> {
+        let &Work { app, push, shard, cuts, resume, deadline, .. } = work;
+        let cut = cuts.slices.get(&channel).map_or(&[][..], Vec::as_slice);
+        let to_send: Vec<usize> = slices.iter().map(|slice| slice.number).collect();
+        let from = resume.map_or(0, |resume| resume.slice);
+        let mut planned = resume.and_then(|resume| resume.planned);
+        let first = planned.map_or(SLICES_AT_ONCE, |planned| planned.slices);
+        let mut sent = 0;
+        let mut steps = steps(&to_send, from, cut.len(), first).into_iter().peekable();
+        while let Some(Step { send, covers }) = steps.next() {
+            let group = &slices[send];
+            if !group.is_empty() {
+                let window = match planned.take() {
+                    Some(planned) => planned.window,
+                    None => self.plan(app, channel, group).await?,
+                };
+                if is_far(window, self.clock.now()) {
+                    let planned = Some(Planned { window, slices: group.len() });
+                    let resume = Some(Resume { channel, slice: covers.start, planned });
+                    let task = FanOutTask::Shard { push: push.id, shard, resume };
+                    // A little early, so that the first batch still gets a delay of its own.
+                    let delay = Duration::from_secs(limits::QUEUE_DELAY_SECS as u64 - 30);
+                    self.queues.fan_out(&[task], delay).await.map_err(Failure::of)?;
+                    info!(push.id = %push.id, channel = %channel, shard = shard.0, "The channel is busy: going on later");
+                    return Ok((sent, None));
                 }
+                self.send_group(channel, group, window).await?;
+                sent += group.len();
+            }
+            let unsent = covers.clone().filter(|number| !group.iter().any(|slice| slice.number == *number));
+            let unsent = unsent.filter_map(|number| {
+                let devices = work.unsent.settles(cut[number].1)?;
+                let key = BatchKey { push: push.id, shard, channel, slice: number.to_string(), attempt: 0 };
+                Some((key, devices))
+            });
+            self.settle_unsent(unsent.collect()).await?;
+            // With the slices that they were in, so that whoever goes on from there does not address them once more.
+            let (gone, later) = left_until(covers.end, left, cut);
+            self.readdress_left(push, shard, gone).await?;
+            left = later;
+            if steps.peek().is_some() && is_short(deadline, self.clock.now()) {
+                return Ok((sent, Some(covers.end)));
             }
         }
-        Ok(())
+        Ok((sent, None))
+    }
+
+    /// Settles batches that will never be sent, each with how many devices that settles.
+    pub(crate) async fn settle_unsent(&self, batches: Vec<(BatchKey, u32)>) -> Result<(), Failure> {
+        let settle = |(key, devices): (BatchKey, u32)| async move {
+            self.ledger.put_unsent(&key, devices, self.clock.now()).await.map_err(Failure::of)
+        };
+        stream::iter(batches).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, settle).await
     }
 
     /// Users who were addressed by socket, and have left before their batch was sent, are offline after all.
@@ -183,4 +285,50 @@ fn from_slice(members: &ShardSet, cuts: &Cuts, resume: &Resume) -> ShardSet {
     let first = cuts.slices.get(&resume.channel).and_then(|slices| slices.get(resume.slice));
     let (first, _) = first.copied().unwrap_or((0, 0));
     members.iter().filter(|low| *low >= first).collect()
+}
+
+/// Who of those that have `left`, in order, was in a slice before the one of a number, and the others.
+fn left_until<'a>(number: usize, left: &'a [u16], cut: &[(u16, u32)]) -> (&'a [u16], &'a [u16]) {
+    let until = cut.get(number).map_or(left.len(), |(first, _)| left.partition_point(|place| place < first));
+    left.split_at(until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_left_goes_with_the_slice_that_had_them() {
+        let (cut, left) = ([(10, 3), (20, 3), (30, 3)], [10_u16, 19, 20, 35]);
+        for (number, gone) in [(0, 0), (1, 2), (2, 3), (3, 4)] {
+            assert_eq!(left_until(number, &left, &cut), left.split_at(gone), "slice {number}");
+        }
+        assert_eq!(left_until(3, &[], &cut), (&[][..], &[][..]));
+    }
+
+    #[test]
+    fn whoever_goes_on_reads_from_the_slice_on_where_they_do() {
+        let cuts = Cuts {
+            at: Timestamp::from_secs(1),
+            slices: BTreeMap::from([(Channel::Apns, vec![(3, 2), (7, 2)]), (Channel::Fcm, vec![(5, 1)])]),
+            suppressed: BTreeMap::new(),
+            sockets: ShardSet::default(),
+        };
+        let from = |channel, slice| {
+            let resume = Resume { channel, slice, planned: None };
+            from_slice(&ShardSet::below(10), &cuts, &resume).iter().next()
+        };
+        assert_eq!(
+            [from(Channel::Apns, 0), from(Channel::Apns, 1), from(Channel::Fcm, 0)],
+            [Some(3), Some(7), Some(5)]
+        );
+    }
+
+    #[test]
+    fn slices_that_are_not_sent_are_settled_once_it_is_known_why() {
+        assert_eq!(
+            [Unsent::None, Unsent::Empty, Unsent::Withdrawn].map(|unsent| unsent.settles(7)),
+            [None, Some(0), Some(7)]
+        );
+    }
 }

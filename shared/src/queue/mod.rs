@@ -10,6 +10,6 @@ mod task;
 pub use consumer::{Failure, consume};
 pub use producer::{QueueError, Queues, Urls, Webhooks};
 pub use retry::retry_delay;
-pub use task::{DeliverTask, Destination, FanOutTask, News, Resume, WebhookTask};
+pub use task::{DeliverTask, Destination, FanOutTask, News, Planned, Resume, WebhookTask};
 
 pub use aws_sdk_sqs::Client;

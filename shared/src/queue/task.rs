@@ -45,16 +45,25 @@ pub enum FanOutTask {
     },
 }
 
-/// Where a shard task goes on that could not send everything within the longest delay of a queue.
+/// Where a shard task goes on that could not send everything within the longest delay of a queue, or within its
+/// invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
     /// The channel that is not done.
     pub channel: Channel,
-    /// Its first slice that is not sent.
+    /// Its first slice that is not done.
     pub slice: usize,
-    /// What is reserved for the slices from there on.
+    /// What is planned for the slices from there on, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Planned>,
+}
+
+/// When batches are to come out of their queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// From when until when.
     pub window: Slot,
-    /// For how many slices it is reserved.
+    /// How many slices.
     pub slices: usize,
 }
 
@@ -183,12 +192,20 @@ mod tests {
         assert_eq!(serde_json::to_string(&spread).unwrap(), r#"{"task":"spread.v1","push":"0000000000000000000010"}"#);
 
         let window = Slot { start: Timestamp::from_millis(1), end: Timestamp::from_millis(2) };
-        let resume = Some(Resume { channel: Channel::Apns, slice: 3, window, slices: 10 });
-        let shard = FanOutTask::Shard { push, shard: Shard(1), resume };
-        assert_eq!(
-            serde_json::to_string(&shard).unwrap(),
-            r#"{"task":"shard.v1","push":"0000000000000000000010","shard":1,"resume":{"channel":"apns","slice":3,"window":{"start":1,"end":2},"slices":10}}"#
-        );
+        for (planned, text) in [
+            (
+                Some(Planned { window, slices: 10 }),
+                r#"{"channel":"apns","slice":3,"planned":{"window":{"start":1,"end":2},"slices":10}}"#,
+            ),
+            (None, r#"{"channel":"apns","slice":3}"#),
+        ] {
+            let resume = Some(Resume { channel: Channel::Apns, slice: 3, planned });
+            let shard = FanOutTask::Shard { push, shard: Shard(1), resume };
+            let expected =
+                format!(r#"{{"task":"shard.v1","push":"0000000000000000000010","shard":1,"resume":{text}}}"#);
+            assert_eq!(serde_json::to_string(&shard).unwrap(), expected);
+            assert_eq!(serde_json::from_str::<FanOutTask>(&expected).unwrap(), shard);
+        }
 
         let deliver = DeliverTask {
             push,
