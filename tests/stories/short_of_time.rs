@@ -1,11 +1,14 @@
-//! A shard that takes longer than one invocation of the fan-out: what there is no time for goes on in tasks of its own.
+//! A shard that takes longer than one invocation of the fan-out, or than a queue delays: what is left goes on in tasks of its
+//! own.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use fanfare::domain::{Channel, Device};
+use fanfare::domain::{AppId, Channel, Device, Timestamp};
+use fanfare::store::PaceStore;
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Socket, Stack};
+use support::{SDK_APP_ID, Socket, Stack};
 
 use crate::any_process_may_die::come_to_rest;
 use crate::{a_stack, text};
@@ -131,6 +134,41 @@ async fn what_was_handed_over_is_not_sent_once_it_is_withdrawn() {
     assert_no_dead_letters(&stack).await;
 }
 
+#[tokio::test]
+async fn a_channel_that_is_busy_for_longer_than_a_queue_delays_is_planned_once_and_gone_on_with() {
+    let stack = a_stack().await;
+    populate(&stack).await;
+    let (client, tables) = stack.store().await;
+    let (app, now) = (AppId::try_from(SDK_APP_ID.to_string()).unwrap(), Timestamp::from_secs(stack.now()));
+    const BUSY_SECS: i64 = 2_000;
+    let busy = Duration::from_secs(BUSY_SECS.unsigned_abs());
+    PaceStore::new(client, &tables.pushes).push_back(Some(&app), Channel::Apns, busy, now).await.unwrap();
+    // Its continuations are enqueued with the longest delay, which is short here.
+    stack.local(Method::PUT, "queues", Some(json!({"longest_delay_seconds": 1}))).await;
+    let count = json!({"function": "fan-out", "service": "dynamodb", "operation": "UpdateItem", "millis": 0});
+    stack.local(Method::PUT, "faults", Some(json!({"slow": [count]}))).await;
+    let push = json!({"MsgRandom": 1, "MsgLifeTime": 86_400, "MsgBody": text("later")});
+    stack.ok("all_member_push/im_push", push).await;
+    for channel in ["huawei", "vivo"] {
+        stack.until("nobody waits for it", async || stack.delivered(channel).await.len() == 3).await;
+    }
+    let planned = async || stack.local(Method::GET, "faults", None).await["slow"][0]["calls"].as_u64().unwrap();
+    let planned_at_first = planned().await;
+    let invocations = async || function(&stack, "fan-out").await["invocations"].as_u64().unwrap();
+    let at_first = invocations().await;
+    stack.until("it is gone on with", async || invocations().await >= at_first + 2).await;
+    assert_eq!(stack.delivered("apns").await, [""; 0]);
+
+    stack.advance(BUSY_SECS).await;
+    stack.until("its time has come", async || stack.delivered("apns").await.len() >= 3).await;
+    stack.idle().await;
+    for (channel, tokens) in devices() {
+        assert_eq!(stack.delivered(channel.name()).await, tokens, "{channel}");
+    }
+    assert_eq!(planned().await, planned_at_first, "what is planned is kept to");
+    assert_no_dead_letters(&stack).await;
+}
+
 /// From now on the fan-out has time for one group of batches only.
 async fn is_short(stack: &Stack) {
     let limits = json!({"fan-out": {"timeout_seconds": INVOCATION_SECS}});
@@ -170,7 +208,7 @@ async fn good(stack: &Stack, path: &str, fields: &[(&str, &str)]) -> Value {
 
 async fn hear_all(socket: &mut Socket) -> Vec<Value> {
     let mut heard = Vec::new();
-    while let Some(frame) = socket.hear_within(std::time::Duration::from_millis(300)).await {
+    while let Some(frame) = socket.hear_within(Duration::from_millis(300)).await {
         heard.push(frame);
     }
     heard
