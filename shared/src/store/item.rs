@@ -17,7 +17,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// Most keys of one `BatchGetItem` (DynamoDB service quotas).
 const KEYS_PER_BATCH: usize = 100;
-/// How often a batch is asked for until all of it is read: for four seconds, most likely, and never for seven.
+/// How often a batch is asked for in vain, one time after the other: for four seconds, most likely, and never for seven.
 const TRIES_PER_BATCH: u32 = 10;
 /// Batches read side by side.
 const BATCHES_AT_ONCE: usize = 4;
@@ -115,8 +115,9 @@ async fn get_batch(
     .await
 }
 
-/// Reads the keys of a batch, and those again that were left unprocessed, after growing pauses: at once they would most
-/// likely be left again (DynamoDB, `BatchGetItem`). `read` returns the items and the keys that it left.
+/// Reads the keys of a batch, and those again that were left unprocessed, after pauses that grow while nothing is read: at
+/// once they would most likely be left again (DynamoDB, `BatchGetItem`). A table that gives a few keys at a time is read to
+/// the end. `read` returns the items and the keys that it left.
 async fn until_processed<Reading>(
     mut wanted: Vec<Item>,
     read: impl Fn(Vec<Item>) -> Reading,
@@ -125,18 +126,20 @@ where
     Reading: Future<Output = Result<(Vec<Item>, Vec<Item>), StoreError>>,
 {
     let mut items = Vec::with_capacity(wanted.len());
-    let mut tries = 0;
+    let mut in_vain = 0;
     while !wanted.is_empty() {
-        if tries == TRIES_PER_BATCH {
-            return Err(StoreError::Unprocessed(tries));
-        }
-        if tries > 0 {
-            backoff(tries).await;
-        }
+        let before = wanted.len();
         let (read, left) = read(wanted).await?;
         items.extend(read);
         wanted = left;
-        tries += 1;
+        if wanted.is_empty() {
+            break;
+        }
+        in_vain = if wanted.len() < before { 0 } else { in_vain + 1 };
+        if in_vain == TRIES_PER_BATCH {
+            return Err(StoreError::Unprocessed(in_vain));
+        }
+        backoff(in_vain).await;
     }
     Ok(items)
 }
@@ -217,11 +220,18 @@ mod tests {
         Item::from([("pk".to_owned(), n(number))])
     }
 
-    /// What is read of seven keys by a database that processes so many at a time, and when it was asked for how many.
-    async fn read_by(at_once: usize) -> (Result<Vec<Item>, StoreError>, Vec<(Duration, usize)>) {
+    /// What is read of so many keys by a database that processes so many at a time, after it has left everything so many
+    /// times; and when it was asked for how many.
+    async fn read_by(
+        keys: u32,
+        at_once: usize,
+        in_vain: usize,
+    ) -> (Result<Vec<Item>, StoreError>, Vec<(Duration, usize)>) {
         let (begin, asked) = (Instant::now(), Mutex::new(Vec::new()));
-        let reading = until_processed((0..7).map(item).collect(), |mut wanted| {
-            asked.lock().unwrap().push((begin.elapsed(), wanted.len()));
+        let reading = until_processed((0..keys).map(item).collect(), |mut wanted| {
+            let mut asked = asked.lock().unwrap();
+            asked.push((begin.elapsed(), wanted.len()));
+            let at_once = if asked.len() % (in_vain + 1) == 0 { at_once } else { 0 };
             let left = wanted.split_off(at_once.min(wanted.len()));
             async { Ok((wanted, left)) }
         });
@@ -232,7 +242,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_left_is_read_later() {
         for (at_once, expected) in [(7, &[7][..]), (3, &[7, 4, 1]), (1, &[7, 6, 5, 4, 3, 2, 1])] {
-            let (read, asked) = read_by(at_once).await;
+            let (read, asked) = read_by(7, at_once, 0).await;
             assert_eq!(read.unwrap(), (0..7).map(item).collect::<Vec<_>>());
             assert_eq!(asked.into_iter().map(|(_, keys)| keys).collect::<Vec<_>>(), expected);
         }
@@ -241,8 +251,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_database_that_gives_a_few_at_a_time_is_read_to_the_end() {
+        for (at_once, in_vain, rounds) in [(8, 0, 13), (8, 1, 26), (50, 9, 20)] {
+            let (read, asked) = read_by(100, at_once, in_vain).await;
+            assert_eq!((read.unwrap().len(), asked.len()), (100, rounds));
+            let is_paced = asked.windows(2).all(|two| two[1].0 - two[0].0 >= Duration::from_millis(5));
+            assert!(is_paced, "{asked:?}");
+        }
+        assert!(read_by(100, 50, 10).await.0.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_database_that_leaves_everything_is_given_up_after_pauses_that_grow() {
-        let (read, asked) = read_by(0).await;
+        let (read, asked) = read_by(7, 0, 0).await;
         assert!(matches!(read, Err(StoreError::Unprocessed(TRIES_PER_BATCH))));
         assert_eq!(asked.len(), TRIES_PER_BATCH as usize);
         let pauses = asked.windows(2).map(|two| two[1].0 - two[0].0);
