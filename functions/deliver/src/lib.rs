@@ -80,7 +80,7 @@ impl Deliver {
             Channel::Ws => {
                 let client = ws::Client::new(&config, lookup, clock.clone())?;
                 // Now, and not when the turn of the first post has come.
-                client.warm_up().await;
+                drop(client.warm_up(1).await);
                 Some(client)
             }
             _ => None,

@@ -40,6 +40,12 @@ impl<T: Clone, E: Clone> Flight<T, E> {
         };
         fetching.await
     }
+
+    /// Whether there is a value that is `usable`.
+    pub(super) fn has(&self, usable: impl Fn(&T) -> bool) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(current.as_ref().and_then(Shared::peek), Some(Ok(value)) if usable(value))
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +96,7 @@ mod tests {
         };
         let (gave_up, patient, late) = futures::join!(hurried_behind(&flight, &count), patient, late);
         assert_eq!((gave_up, patient, late), (true, Ok(1), Ok(1)));
+        assert_eq!((flight.has(|_| true), flight.has(|n| *n != 1)), (true, false));
     }
 
     /// Whether someone who waits for a fetch that has already begun has given up before its end.

@@ -98,10 +98,10 @@ impl Client {
         Ok(self.pool.send(&site, turn, request).await?)
     }
 
-    /// Opens a connection to where requests will go, if there is none. What keeps it from standing, they will say.
-    pub(super) async fn connect(&self, url: &str) {
+    /// Opens what connections so many requests will need that go there. What keeps them from standing, the requests will say.
+    pub(super) async fn connect(&self, url: &str, requests: usize) {
         if let Some(site) = url.parse::<Uri>().ok().and_then(|uri| Site::new(&uri, "").ok()) {
-            drop(self.pool.connect(&site).await);
+            drop(self.pool.connect(&site, requests).await);
         }
     }
 }

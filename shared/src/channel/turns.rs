@@ -49,7 +49,7 @@ pub struct Window {
 /// The turn of a request was over before it could leave, or there is none, or the vendor had asked for time. It was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it came too late for its turn, or the vendor had asked for time")]
-pub(super) struct Missed;
+pub struct Missed;
 
 impl Turns {
     /// Turns of the window that `reserve` brings when the first is asked for, if it does, for requests that name no more than

@@ -90,7 +90,7 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &ApnsCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => match self.pool.connect(&job.site).await {
+            Ok(job) => match self.pool.connect(&job.site, batch.targets.len()).await {
                 Ok(()) => {
                     batch.each(batch.targets, self.pool.concurrency(), |target, turn| job.send(target, turn)).await
                 }

@@ -98,7 +98,7 @@ impl<'a> Job<'a> {
     /// All that takes time and is not a message: a connection, and an access token.
     async fn ready(&self) -> Result<(), Refusal> {
         self.account.token(None).await?;
-        let connected = self.pool.connect(&self.site).await;
+        let connected = self.pool.connect(&self.site, self.batch.targets.len()).await;
         Ok(connected.inspect_err(|failure| self.batch.complaint.of_failure(failure))?)
     }
 

@@ -8,7 +8,7 @@ use crate::domain::Outcome;
 
 /// Why a request has no answer. It can be shared, since a crowd waits for one connection.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(in crate::channel) enum Failure {
+pub enum Failure {
     /// It was not sent.
     #[error("it was not sent")]
     Missed(#[from] Missed),

@@ -63,15 +63,52 @@ async fn one_after_the_other_go_over_one_connection_as_http_1_1_has_it() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_opened_before_is_there_for_the_first_request() {
+async fn as_many_connections_as_there_will_be_requests_are_opened_before_and_none_behind_them() {
+    let peer = PlainPeer::start(|_, _| Plain::Answer(200, 100)).await;
+    let moved = MovedClock::new();
+    let caller = Caller::of(&peer, SETTINGS, moved.clock());
+    for (count, ahead, connections) in [
+        (0, 0, 1),
+        (7, 0, 7),
+        (3, 0, 7),
+        // After a rest they are looked at, and kept.
+        (7, 2, 7),
+        (7, 29, 7),
+        (1_000, 29, SETTINGS.connections),
+    ] {
+        moved.set_ahead(ahead);
+        caller.pool.connect(&caller.site, count).await.unwrap();
+        peer.until_connections(connections).await;
+        assert_eq!(peer.heads().len(), 0);
+    }
+    assert!(all_ok(&caller.crowd(20).await));
+    assert_eq!(peer.connections(), SETTINGS.connections);
+    // Those that are busy stand, and nobody waits for them.
+    let crowd = async {
+        let all = caller.crowd(20).await;
+        (all_ok(&all), tokio::time::Instant::now())
+    };
+    let connect = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        caller.pool.connect(&caller.site, 20).await.unwrap();
+        tokio::time::Instant::now()
+    };
+    let ((all_ok, end), connected) = futures::join!(crowd, connect);
+    assert!(all_ok && connected < end, "{:?}", connected - end);
+    assert_eq!(peer.connections(), SETTINGS.connections);
+}
+
+#[tokio::test]
+async fn where_no_connection_stands_it_is_said_why() {
     let peer = PlainPeer::start(|_, _| Plain::Answer(200, 0)).await;
     let caller = Caller::of(&peer, SETTINGS, Clock::system());
-    caller.pool.connect(&caller.site).await.unwrap();
-    assert_eq!((peer.connections(), peer.heads().len()), (1, 0));
-    assert!(matches!(caller.call().await, Ok(200)));
-    assert_eq!(peer.connections(), 1);
-    let away = Caller { site: Site::also_plain(&"http://127.0.0.1:1".parse().unwrap()).unwrap(), ..caller };
-    assert!(matches!(away.pool.connect(&away.site).await, Err(Failure::Connect(_))));
+    let away = Site::also_plain(&"http://127.0.0.1:1".parse().unwrap()).unwrap();
+    assert!(matches!(caller.pool.connect(&away, 3).await, Err(Failure::Connect(_))));
+    // Its first line leads nowhere, and its second stands.
+    let lines = caller.pool.lines(&away);
+    caller.pool.connection(&caller.site, &lines.all[1]).await.unwrap();
+    assert!(matches!(caller.pool.connect(&away, 3).await, Ok(())));
+    peer.until_connections(1).await;
 }
 
 #[tokio::test]

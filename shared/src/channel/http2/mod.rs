@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use futures::future::join_all;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use tokio_rustls::rustls::ClientConfig;
@@ -116,13 +117,31 @@ impl Pool {
         }
     }
 
-    /// Opens a connection to a site, if none is there, so that the first request need not wait for it behind its turn.
+    /// Opens what is missing for so many requests to be under way to a site, so that none of them has to wait for a
+    /// connection behind its turn: with HTTP/2 few connections are enough, with HTTP/1.1 it is one a request. Nobody waits
+    /// for streams.
     ///
     /// # Errors
     ///
-    /// Whatever kept it from standing.
-    pub(super) async fn connect(&self, site: &Site) -> Result<(), Failure> {
-        self.stream(site, &self.lines(site)).await.map(drop)
+    /// Whatever kept the first from standing, if none stands.
+    pub(super) async fn connect(&self, site: &Site, count: usize) -> Result<(), Failure> {
+        let lines = self.lines(site);
+        let Some((first, more)) = lines.all.split_first() else { return Ok(()) };
+        let connection = match self.connection(site, first).await {
+            Ok(connection) => connection,
+            Err(failure) => return if self.any_stands(more) { Ok(()) } else { Err(failure) },
+        };
+        let streams = connection.max_streams();
+        lines.streams.store(streams, Ordering::Relaxed);
+        let missing = more.iter().take(count.div_ceil(streams).saturating_sub(1));
+        // Whether these stand is for who needs them to say.
+        join_all(missing.map(|line| self.connection(site, line))).await;
+        Ok(())
+    }
+
+    fn any_stands(&self, lines: &[Line]) -> bool {
+        let now = self.clock.now();
+        lines.iter().any(|line| line.connection.has(|connection| connection.is_usable(now)))
     }
 
     async fn try_send(

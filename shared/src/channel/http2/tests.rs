@@ -133,6 +133,30 @@ async fn a_refused_stream_is_sent_once_more_and_no_oftener() {
 }
 
 #[tokio::test]
+async fn one_connection_of_many_streams_is_enough_and_nobody_waits_for_them() {
+    let vendor = Vendor::start(|_| Reply::Silence).await;
+    let settings = Settings { streams: 10, proves: Some(warmed_up), ..SETTINGS };
+    let caller = Caller::of(&vendor, settings);
+    for (count, connections) in [(1, 1), (10, 1), (11, 2), (1_000, 3)] {
+        caller.pool.connect(&caller.site, count).await.unwrap();
+        // The vendor hears of the end of its handshake later than we do.
+        while vendor.connections() < connections {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(vendor.connections(), connections);
+    }
+    // Each has one stream until a credential is accepted, and that is taken.
+    let busy = caller.crowd(3);
+    let connect = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        caller.pool.connect(&caller.site, 30).await
+    };
+    let connected = tokio::select! { _ = busy => panic!("nothing is answered"), connected = connect => connected };
+    assert!(connected.is_ok());
+    assert_eq!(vendor.connections(), 3);
+}
+
+#[tokio::test]
 async fn what_may_have_been_processed_is_not_sent_again() {
     let vendor = Vendor::start(|asked| match asked.path.as_str() {
         "/reset" => Reply::Reset(Reason::INTERNAL_ERROR),

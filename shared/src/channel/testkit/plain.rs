@@ -61,6 +61,16 @@ impl PlainPeer {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
+    /// Waits until it has had so many connections, and for those that it should not have.
+    pub(crate) async fn until_connections(&self, count: usize) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while self.connections() < count && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(self.connections(), count);
+    }
+
     /// The first lines of each request, in the order of arrival.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.seen.heads.lock().unwrap().clone()

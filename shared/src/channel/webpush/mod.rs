@@ -125,12 +125,15 @@ impl<'a> Job<'a> {
 
     /// Connects to the push services of a batch.
     async fn connect(&self, sealed: &[Result<Sealed, Error>]) {
-        let services: BTreeMap<String, &Url> = sealed
-            .iter()
-            .flatten()
-            .map(|sealed| (sealed.endpoint.origin().ascii_serialization(), &sealed.endpoint))
-            .collect();
-        join_all(services.into_values().map(|service| self.shared.http.connect(service.as_str()))).await;
+        let mut services: BTreeMap<String, (&Url, usize)> = BTreeMap::new();
+        for Sealed { endpoint, .. } in sealed.iter().flatten() {
+            services.entry(endpoint.origin().ascii_serialization()).or_insert((endpoint, 0)).1 += 1;
+        }
+        let connect = |(service, count): (&Url, usize)| {
+            let (http, service) = (self.shared.http.clone(), service.to_string());
+            async move { http.connect(&service, count.min(CONCURRENCY)).await }
+        };
+        join_all(services.into_values().map(connect)).await;
     }
 
     fn seal(&self, target: &Target) -> Result<Sealed, Error> {

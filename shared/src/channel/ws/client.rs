@@ -83,9 +83,13 @@ impl Client {
         Ok(Self { inner: Arc::new(Inner { endpoint, site, pool, signer }) })
     }
 
-    /// Opens a connection to the API, while nobody waits for it. If that fails, the first call tries again and says why.
-    pub async fn warm_up(&self) {
-        drop(self.inner.pool.connect(&self.inner.site).await);
+    /// Opens connections to the API for so many calls at a time, while nobody waits for them.
+    ///
+    /// # Errors
+    ///
+    /// When none stands. The next call tries again.
+    pub async fn warm_up(&self, count: usize) -> Result<(), Failure> {
+        self.inner.pool.connect(&self.inner.site, count).await
     }
 
     /// Calls about one connection, at its turn, once. What certainly was not processed is sent once more, if it may be.

@@ -39,7 +39,8 @@ impl Sender {
     /// One outcome for each connection of the batch.
     pub(super) async fn send(&self, batch: &Batch<'_>) -> Vec<Outcome> {
         let job = Job { client: &self.client, batch, frame: frame(batch.push).into() };
-        self.client.warm_up().await;
+        // Whether there are connections is for the first post to say.
+        drop(self.client.warm_up(batch.targets.len().min(client::CONCURRENCY)).await);
         batch.each(batch.targets, client::CONCURRENCY, |target, turn| job.send(target, turn)).await
     }
 }
