@@ -103,7 +103,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// Whatever kept an answer from coming. What certainly was not processed was sent twice before, if its turn was not over.
+    /// Whatever kept an answer from coming. What certainly was not processed was sent twice before, if its turn allowed it.
     pub(super) async fn send(
         &self,
         site: &Site,
@@ -111,8 +111,15 @@ impl Pool {
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, Failure> {
         let lines = self.lines(site);
-        match self.try_send(site, &lines, turn, request.clone()).await {
-            Err(failure) if failure.is_unprocessed() => self.try_send(site, &lines, turn, request).await,
+        let mut had_turn = false;
+        let first = match self.try_send(site, &lines, turn, request.clone(), &mut had_turn).await {
+            Err(failure) if failure.is_unprocessed() => failure,
+            result => return result,
+        };
+        match self.try_send(site, &lines, turn, request, &mut had_turn).await {
+            // The turn went with the first try, and what became of that counts: of a vendor that refuses everything
+            // unprocessed it would otherwise be said that nothing was sent to it, and it would be tried without end.
+            Err(Failure::Missed(_)) if had_turn => Err(first),
             result => result,
         }
     }
@@ -150,10 +157,12 @@ impl Pool {
         lines: &Lines,
         turn: &Turn,
         request: Request<Full<Bytes>>,
+        had_turn: &mut bool,
     ) -> Result<Answer, Failure> {
         let (_loaded, stream) = self.stream(site, lines).await?;
         // While it waits for its turn no limit runs: when that is, the caller says.
         turn.take().await?;
+        *had_turn = true;
         let answer = stream.send(request, self.settings.request_timeout, &self.clock).await?;
         if self.settings.proves.is_some_and(|proves| proves(answer.status)) {
             answer.connection().open_up();

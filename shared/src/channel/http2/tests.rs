@@ -3,6 +3,7 @@ use h2::Reason;
 
 use super::*;
 use crate::channel::testkit::{MovedClock, Reply, Vendor};
+use crate::channel::{RateUnit, Turns, Window};
 
 const SETTINGS: Settings = Settings {
     connections: 3,
@@ -130,6 +131,50 @@ async fn a_refused_stream_is_sent_once_more_and_no_oftener() {
     assert!(matches!(caller.call("/once").await, Ok(200)));
     assert!(matches!(caller.call("/always").await, Err(Failure::Refused(_))));
     assert_eq!((vendor.asked_by_path()["/once"], vendor.asked_by_path()["/always"]), (2, 2));
+}
+
+/// A turn that comes in so many milliseconds, or came before so many.
+fn a_turn(millis: i64) -> Turn {
+    let (now, ahead) = (tokio::time::Instant::now(), Duration::from_millis(millis.unsigned_abs()));
+    let start = if millis < 0 { now - ahead } else { now + ahead };
+    let length = Duration::from_secs(10);
+    let window = Window { start, length, units: 1, end: start + length };
+    Turns::new(std::future::ready(Some(window)), RateUnit::Requests, 1).after(0)
+}
+
+#[tokio::test]
+async fn what_was_refused_at_its_turn_is_told_though_there_is_no_second_turn() {
+    let refuses = Vendor::start(|_| Reply::Reset(Reason::REFUSED_STREAM)).await;
+    // It leaves out what is on its first connection.
+    let drains = Vendor::start_with(100, 1, |_| Reply::ok()).await;
+    for (vendor, heard) in [(refuses, 1), (drains, 0)] {
+        let caller = Caller { turn: a_turn(500), ..Caller::of(&vendor, SETTINGS) };
+        assert!(matches!(caller.call("/").await, Err(Failure::Refused(_))));
+        assert_eq!(vendor.asked().len(), heard, "and it was sent once");
+        let late = Caller { turn: a_turn(-500), ..caller };
+        assert!(matches!(late.call("/").await, Err(Failure::Missed(_))));
+        assert_eq!(vendor.asked().len(), heard);
+    }
+}
+
+#[tokio::test]
+async fn what_had_no_turn_was_not_sent_whatever_went_wrong_before() {
+    let vendor = Vendor::start(|_| Reply::Silence).await;
+    let settings = Settings { connections: 1, streams: 1, request_timeout: Duration::from_millis(400), ..SETTINGS };
+    let mut caller = Caller::of(&vendor, settings);
+    caller.pool.connect(&caller.site, 1).await.unwrap();
+    let turn = std::mem::replace(&mut caller.turn, a_turn(-500));
+    let request = Request::post(format!("{}/", caller.endpoint)).body(Full::new(Bytes::new())).unwrap();
+    let silent = caller.pool.send(&caller.site, &turn, request);
+    let behind = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // Its connection is given up while it waits for a stream, and on the next it is late.
+        caller.call("/").await
+    };
+    let (silent, behind) = futures::join!(silent, behind);
+    assert!(matches!(silent, Err(Failure::Timeout)));
+    assert!(matches!(behind, Err(Failure::Missed(_))), "{behind:?}");
+    assert_eq!(vendor.asked().len(), 1);
 }
 
 #[tokio::test]
