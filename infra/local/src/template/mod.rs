@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use fields::Fields;
+use regex_lite::Regex;
 use scope::{Resource, Scope};
 use yaml::Node;
 
@@ -218,9 +219,17 @@ fn scope<'a>(
     Ok(scope)
 }
 
-/// A number has to be one, and within its bounds, as CloudFormation sees to.
+/// A number has to be one, and within its bounds, and a text has to match its pattern, all of it, as CloudFormation sees to.
 fn check(scope: &Scope<'_>, name: &str, parameter: &Node, value: &str) -> Result<(), Error> {
     let text = |key: &str| parameter.get(key).map(|node| scope.text(node)).transpose();
+    let refused = || Error::new(parameter.line, format!("the parameter `{name}` cannot be `{value}`"));
+    if let Some(pattern) = text("AllowedPattern")? {
+        let whole = Regex::new(&format!("^(?:{pattern})$"))
+            .map_err(|_| Error::new(parameter.line, format!("the pattern of the parameter `{name}` is none")))?;
+        if !whole.is_match(value) {
+            return Err(refused());
+        }
+    }
     if text("Type")?.as_deref() != Some("Number") {
         return Ok(());
     }
@@ -230,7 +239,7 @@ fn check(scope: &Scope<'_>, name: &str, parameter: &Node, value: &str) -> Result
     let fits = |value: f64| least.is_none_or(|least| least <= value) && most.is_none_or(|most| value <= most);
     match number(value) {
         Some(value) if fits(value) => Ok(()),
-        _ => Err(Error::new(parameter.line, format!("the parameter `{name}` cannot be `{value}`"))),
+        _ => Err(refused()),
     }
 }
 

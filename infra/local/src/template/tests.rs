@@ -251,10 +251,34 @@ fn a_parameter_has_its_default_or_what_it_is_set_to() {
     assert_eq!(name(parse_with(SMALL, "Prefix", "mine").unwrap()), "mine-WorkQueue");
     let refused = |name, value| parse_with(DEPLOYED, name, value).unwrap_err().message;
     assert_eq!(refused("Nobody", "1"), "there is no parameter `Nobody` to set");
-    for wrong in ["", "many", "0", "-1", "1000001"] {
+    for wrong in ["", "many", "0", "-1", "+1", "07", "7000.5", "7e3", " 7000", "7000\n", "1000000"] {
         let message = refused("SocketPostsPerSecond", wrong);
         assert_eq!(message, format!("the parameter `SocketPostsPerSecond` cannot be `{wrong}`"));
     }
+    for right in ["1", "7000", "999999"] {
+        assert!(parse_with(DEPLOYED, "SocketPostsPerSecond", right).is_ok(), "{right}");
+    }
+    assert_eq!(refused("StageName", "a/b"), "the parameter `StageName` cannot be `a/b`");
+}
+
+#[test]
+fn a_number_is_one_within_its_bounds_and_a_text_matches_all_of_its_pattern() {
+    let sized = |rest: &str, value: &str| {
+        let source = format!("Parameters:\n  Size:\n    Default: 2\n    {rest}\nResources: {{}}\n");
+        parse_with(&source, "Size", value).map(drop).map_err(|error| error.message)
+    };
+    let number = "Type: Number\n    MinValue: 1\n    MaxValue: 10";
+    let text = "Type: String\n    AllowedPattern: \"[0-9]|ab\"";
+    for (rest, fit, unfit) in
+        [(number, ["1", "2.5", "10"], ["0", "10.5", "a"]), (text, ["2", "7", "ab"], ["77", "cab", ""])]
+    {
+        fit.iter().for_each(|value| assert_eq!(sized(rest, value), Ok(())));
+        for value in unfit {
+            assert_eq!(sized(rest, value), Err(format!("the parameter `Size` cannot be `{value}`")));
+        }
+    }
+    let none = "Type: String\n    AllowedPattern: \"(\"";
+    assert_eq!(sized(none, "2"), Err("the pattern of the parameter `Size` is none".to_owned()));
 }
 
 #[test]
