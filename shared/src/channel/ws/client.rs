@@ -75,8 +75,9 @@ impl Client {
             name: name.to_owned(),
             reason: reason.to_string(),
         };
-        let endpoint = required(lookup, ENDPOINT)?.trim_end_matches('/').to_owned();
-        let uri: Uri = endpoint.parse().map_err(|error| invalid(ENDPOINT, &error as &http::uri::InvalidUri))?;
+        let uri: Uri =
+            required(lookup, ENDPOINT)?.parse().map_err(|error| invalid(ENDPOINT, &error as &http::uri::InvalidUri))?;
+        let endpoint = base(&uri).ok_or_else(|| invalid(ENDPOINT, &"no address of an API"))?;
         let site = Site::also_plain(&uri).map_err(|_| invalid(ENDPOINT, &"no address of an API"))?;
         let tls = native_roots().and_then(either_config).map_err(|error| invalid("SSL_CERT_FILE", &error))?;
         let (pool, signer) = (Pool::of_either(tls, SETTINGS, clock), Signer::new(config)?);
@@ -100,10 +101,30 @@ impl Client {
         body: Bytes,
         turn: &Turn,
     ) -> Result<StatusCode, NoAnswer> {
-        let Inner { endpoint, site, pool, signer } = &*self.inner;
-        let uri = format!("{endpoint}/@connections/{}", utf8_percent_encode(connection, RESERVED));
-        let uri = Uri::try_from(uri).map_err(|_| Unsigned::Unmade)?;
-        let request = signer.signed(method, uri, body).await?;
+        let Inner { site, pool, signer, .. } = &*self.inner;
+        let request = signer.signed(method, self.uri(connection)?, body).await?;
         Ok(pool.send(site, turn, request.map(Full::new)).await?.status)
     }
+
+    /// The address of a connection.
+    pub(super) fn uri(&self, connection: &str) -> Result<Uri, Unsigned> {
+        // As a part of a path these are no names: what is signed, or who passes it on, makes another path of it.
+        if matches!(connection, "" | "." | "..") {
+            return Err(Unsigned::Unmade);
+        }
+        let uri = format!("{}/@connections/{}", self.inner.endpoint, utf8_percent_encode(connection, RESERVED));
+        Uri::try_from(uri).map_err(|_| Unsigned::Unmade)
+    }
+}
+
+/// What all addresses of an API begin with. The port that a scheme has anyway is left out: the signature is one of a host
+/// without it, and the host is sent as it stands here.
+fn base(uri: &Uri) -> Option<String> {
+    let (scheme, host) = (uri.scheme_str()?, uri.host()?);
+    let port = match (scheme, uri.port_u16()) {
+        ("https", Some(443)) | ("http", Some(80)) | (_, None) => String::new(),
+        (_, Some(port)) => format!(":{port}"),
+    };
+    let path = uri.path().trim_end_matches('/');
+    uri.query().is_none().then(|| format!("{scheme}://{host}{port}{path}"))
 }

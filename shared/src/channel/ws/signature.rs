@@ -169,21 +169,18 @@ mod tests {
         SdkConfig::builder().region(Region::new("eu-west-3")).credentials_provider(provider).build()
     }
 
-    /// By the steps of "Create a signed AWS API request" in AWS's IAM guide, and nothing of ours.
-    #[test]
-    fn a_signature_is_what_awss_guide_says_it_is() {
-        let at = UNIX_EPOCH + Duration::from_secs(1_440_938_160);
-        let uri = "https://abc.execute-api.us-east-1.amazonaws.com/live/@connections/a%2Fb%3D";
-        let mut request = Request::post(uri).header("content-type", "text/plain").body("hello".into()).unwrap();
-        sign_at(&mut request, &credentials(), "us-east-1", at).unwrap();
+    /// A moment: 20150830T123600Z.
+    fn at() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_440_938_160)
+    }
 
-        let hex = |bytes: &[u8]| base16ct::lower::encode_string(bytes);
-        let canonical = format!(
-            "POST\n/live/%40connections/a%252Fb%253D\n\ncontent-type:text/plain\n\
-             host:abc.execute-api.us-east-1.amazonaws.com\nx-amz-date:20150830T123600Z\nx-amz-security-token:a token\n\n\
-             content-type;host;x-amz-date;x-amz-security-token\n{}",
-            hex(&Sha256::digest("hello"))
-        );
+    fn hex(bytes: &[u8]) -> String {
+        base16ct::lower::encode_string(bytes)
+    }
+
+    /// The header that proves a canonical request, at that moment in `us-east-1`, by the steps of "Create a signed AWS API
+    /// request" in AWS's IAM guide, and nothing of ours.
+    fn authorization(canonical: &str, headers: &str) -> String {
         let scope = "20150830/us-east-1/execute-api/aws4_request";
         let to_sign = format!("AWS4-HMAC-SHA256\n20150830T123600Z\n{scope}\n{}", hex(&Sha256::digest(canonical)));
         let mut key = b"AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_vec();
@@ -192,11 +189,60 @@ mod tests {
             mac.update(part.as_bytes());
             key = mac.finalize().into_bytes().to_vec();
         }
-        let expected = format!(
-            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, \
-             SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, Signature={}",
-            hex(&key)
+        format!("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, SignedHeaders={headers}, Signature={}", hex(&key))
+    }
+
+    /// What API Gateway computes of a request without a body, as it arrives: of the path and the host that are sent.
+    fn as_checked(method: &str, sent: &Uri) -> String {
+        let twice = |byte: u8| match byte {
+            b'/' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        };
+        let path: String = sent.path().bytes().map(twice).collect();
+        let headers = "host;x-amz-date;x-amz-security-token";
+        let canonical = format!(
+            "{method}\n{path}\n\nhost:{}\nx-amz-date:20150830T123600Z\nx-amz-security-token:a token\n\n{headers}\n{}",
+            sent.authority().unwrap(),
+            hex(&Sha256::digest(""))
         );
+        authorization(&canonical, headers)
+    }
+
+    fn client(endpoint: &str) -> super::super::Client {
+        super::super::Client::new(&config(), &|_: &str| Some(endpoint.to_owned()), Clock::system()).unwrap()
+    }
+
+    #[test]
+    fn the_host_that_is_signed_is_the_one_that_is_sent_whatever_port_it_names() {
+        for (endpoint, sent) in [
+            ("https://abc.example/live", "https://abc.example/live/@connections/id"),
+            ("https://abc.example:443/live/", "https://abc.example/live/@connections/id"),
+            ("https://abc.example:80/live", "https://abc.example:80/live/@connections/id"),
+            ("https://abc.example:8443", "https://abc.example:8443/@connections/id"),
+            ("http://abc.example:80", "http://abc.example/@connections/id"),
+            ("http://[::1]:443/live", "http://[::1]:443/live/@connections/id"),
+        ] {
+            let uri = client(endpoint).uri("id").unwrap();
+            assert_eq!(uri.to_string(), sent);
+            let mut request = Request::delete(uri.clone()).body(Bytes::new()).unwrap();
+            sign_at(&mut request, &credentials(), "us-east-1", at()).unwrap();
+            assert_eq!(request.headers()["authorization"], as_checked("DELETE", &uri), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn a_signature_is_what_awss_guide_says_it_is() {
+        let uri = "https://abc.execute-api.us-east-1.amazonaws.com/live/@connections/a%2Fb%3D";
+        let mut request = Request::post(uri).header("content-type", "text/plain").body("hello".into()).unwrap();
+        sign_at(&mut request, &credentials(), "us-east-1", at()).unwrap();
+        let canonical = format!(
+            "POST\n/live/%40connections/a%252Fb%253D\n\ncontent-type:text/plain\n\
+             host:abc.execute-api.us-east-1.amazonaws.com\nx-amz-date:20150830T123600Z\nx-amz-security-token:a token\n\n\
+             content-type;host;x-amz-date;x-amz-security-token\n{}",
+            hex(&Sha256::digest("hello"))
+        );
+        let expected = authorization(&canonical, "content-type;host;x-amz-date;x-amz-security-token");
         assert_eq!(request.headers()["authorization"], expected);
         assert_eq!(request.headers()["x-amz-security-token"], "a token");
     }
@@ -211,8 +257,7 @@ mod tests {
             .endpoint_url(&api.endpoint)
             .build();
         let sdk = management::Client::from_conf(sdk);
-        let ours =
-            super::super::Client::new(&config(), &|_: &str| Some(api.endpoint.clone()), Clock::system()).unwrap();
+        let ours = client(&api.endpoint);
         for connection in [CONNECTION, "ab/c=", "a b+c~d-e_f.g*(h)'!", "é"] {
             let body = Bytes::from_static(b"a frame");
             let post = sdk.post_to_connection().connection_id(connection).data(Blob::new(body.clone()));
@@ -311,12 +356,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_connection_is_called_it_is_signed_and_never_another_path(id in ".{1,40}") {
-            let encoded = percent_encoding::utf8_percent_encode(&id, super::super::client::RESERVED).to_string();
-            prop_assert!(!encoded.contains(['/', '?', '#', '=', ' ']));
-            let uri = format!("https://h/live/@connections/{encoded}");
-            let mut request = Request::post(uri).body(Bytes::new()).unwrap();
-            prop_assert!(sign_at(&mut request, &credentials(), "local", UNIX_EPOCH).is_ok());
+        fn whatever_a_connection_is_called_its_path_names_it_and_is_what_is_signed(
+            id in prop_oneof![".{0,40}", "[./%]{0,4}", "[a-zA-Z0-9_=-]{1,20}"],
+        ) {
+            thread_local!(static CLIENT: super::super::Client = client("https://abc.example/live"));
+            let Ok(uri) = CLIENT.with(|client| client.uri(&id)) else {
+                prop_assert!(["", ".", ".."].contains(&id.as_str()), "{id}");
+                return Ok(());
+            };
+            let parts: Vec<&str> = uri.path().split('/').collect();
+            let ["", "live", "@connections", name] = parts[..] else { panic!("{uri}") };
+            prop_assert_eq!(percent_encoding::percent_decode_str(name).decode_utf8().unwrap(), id.as_str());
+            prop_assert!(!["", ".", ".."].contains(&name) && uri.query().is_none());
+            let mut request = Request::post(uri.clone()).body(Bytes::new()).unwrap();
+            sign_at(&mut request, &credentials(), "us-east-1", at()).unwrap();
+            prop_assert_eq!(request.headers()["authorization"].to_str().unwrap(), as_checked("POST", &uri));
         }
     }
 }
