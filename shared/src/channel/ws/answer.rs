@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::client::NoAnswer;
+use super::signature::Unsigned;
 use crate::channel::http2::Failure;
 use crate::channel::turns::Missed;
 use crate::domain::Outcome;
@@ -49,7 +50,8 @@ impl From<&NoAnswer> for Refusal {
     fn from(failure: &NoAnswer) -> Self {
         match failure {
             NoAnswer::Failed(Failure::Missed(Missed)) => Self::Missed,
-            NoAnswer::Failed(_) | NoAnswer::Unsigned(_) => Self::Unavailable,
+            NoAnswer::Unsigned(Unsigned::Unmade | Unsigned::Request(_)) => Self::Malformed,
+            NoAnswer::Failed(_) | NoAnswer::Unsigned(Unsigned::Credentials(_)) => Self::Unavailable,
         }
     }
 }
@@ -63,5 +65,25 @@ pub(super) fn verdict(status: StatusCode) -> Result<(), Refusal> {
         401 | 403 => Err(Refusal::Forbidden),
         400..=499 => Err(Refusal::Malformed),
         _ => Err(Refusal::Unavailable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aws_credential_types::provider::error::CredentialsError;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_asked_for_never_passes_and_what_lacks_credentials_does() {
+        let missing = Unsigned::Credentials(Arc::new(CredentialsError::not_loaded_no_source()));
+        for (unsigned, outcome, may_pass) in
+            [(Unsigned::Unmade, Outcome::Permanent, false), (missing, Outcome::Transient(None), true)]
+        {
+            let refusal = Refusal::from(&NoAnswer::Unsigned(unsigned));
+            assert_eq!((refusal.outcome(), refusal.may_pass()), (outcome, may_pass));
+        }
     }
 }

@@ -6,10 +6,12 @@ mod payload;
 mod signature;
 mod socket;
 
+use std::sync::Once;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
+use tracing::error;
 
 use crate::domain::Outcome;
 
@@ -38,7 +40,7 @@ impl Sender {
 
     /// One outcome for each connection of the batch.
     pub(super) async fn send(&self, batch: &Batch<'_>) -> Vec<Outcome> {
-        let job = Job { client: &self.client, batch, frame: frame(batch.push).into() };
+        let job = Job { client: &self.client, batch, frame: frame(batch.push).into(), forbidden: Once::new() };
         // Whether there are connections is for the first post to say.
         drop(self.client.warm_up(batch.targets.len().min(client::CONCURRENCY)).await);
         batch.each(batch.targets, client::CONCURRENCY, |target, turn| job.send(target, turn)).await
@@ -49,6 +51,7 @@ struct Job<'a> {
     client: &'a Client,
     batch: &'a Batch<'a>,
     frame: Bytes,
+    forbidden: Once,
 }
 
 impl Job<'_> {
@@ -65,8 +68,19 @@ impl Job<'_> {
             self.batch.complaint.of_failure(&failure);
             Refusal::from(&failure)
         })?;
-        verdict(status).inspect_err(|refusal| self.batch.complaint.of_answer(&refusal.outcome(), status, ""))
+        verdict(status).inspect_err(|refusal| {
+            self.batch.complaint.of_answer(&refusal.outcome(), status, "");
+            if *refusal == Refusal::Forbidden {
+                self.forbidden.call_once(|| forbidden(status));
+            }
+        })
     }
+}
+
+/// No push is at fault, nor an app, nor does it pass: the installation is set up wrongly, and nobody's socket is reached.
+fn forbidden(status: StatusCode) {
+    let status = status.as_u16();
+    error!(status, "The function may not post to connections: its role lacks the right, or its signature is wrong");
 }
 
 #[cfg(test)]

@@ -1,5 +1,11 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lambda_runtime::tracing::subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing::instrument::WithSubscriber;
+
 use super::*;
-use crate::channel::testkit::{Api, a_live_push, a_push, client_for, target, targets};
+use crate::channel::testkit::{Api, Plain, PlainPeer, a_live_push, a_push, client_for, no_turns, target, targets};
 use crate::channel::{RateUnit, Turns, Window};
 use crate::domain::{Channel, ConnectionId};
 use crate::runtime::Clock;
@@ -61,6 +67,58 @@ async fn an_api_that_is_away_is_tried_again_later_and_a_late_push_is_not_sent() 
     // Port 1 is nobody's.
     api.client = client_for("http://127.0.0.1:1/live", Clock::system());
     assert_eq!(send(&api, &targets).await, vec![Outcome::Transient(None); 2]);
+}
+
+#[tokio::test]
+async fn a_turn_is_asked_for_when_there_are_connections_for_as_many_posts_as_are_under_way() {
+    for (count, connections) in [(7, 7), (150, client::CONCURRENCY)] {
+        let peer = PlainPeer::start(|_, _| Plain::Answer(200, 0)).await;
+        let (clock, targets, (turns, asked)) = (Clock::system(), targets(count), no_turns());
+        let push = a_live_push(&clock);
+        let batch = Batch::new(Channel::Ws, &push, &targets, &clock, turns);
+        let sender = Sender::new(client_for(&format!("{}/live", peer.endpoint), clock.clone()));
+        let connected = async {
+            let _waits = asked.await.unwrap();
+            peer.until_connections(connections).await;
+        };
+        let (outcomes, ()) = futures::join!(sender.send(&batch), connected);
+        assert_eq!(outcomes, vec![Outcome::Unsent; count]);
+        assert_eq!((peer.connections(), peer.heads().len()), (connections, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_name_of_a_connection_is_not_asked_for() {
+    let api = Api::start(|_, _| 200).await;
+    let names = ["..", ".", "", "..."].map(target);
+    assert_eq!(
+        send(&api, &names).await,
+        [Outcome::Permanent, Outcome::Permanent, Outcome::Permanent, Outcome::Delivered]
+    );
+    assert_eq!((api.requests().len(), api.asked("/live/@connections/...")), (1, 1));
+}
+
+/// Counts lines at `ERROR`.
+#[derive(Clone, Default)]
+struct Errors(Arc<AtomicUsize>);
+
+impl<S: tracing::Subscriber> Layer<S> for Errors {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() == tracing::Level::ERROR {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn that_we_may_not_post_is_an_error_of_the_installation_once_a_batch() {
+    for (status, errors) in [(403, 1), (401, 1), (429, 0), (500, 0), (200, 0)] {
+        let api = Api::start(move |_, _| status).await;
+        let counted = Errors::default();
+        let subscriber = lambda_runtime::tracing::subscriber::registry().with(counted.clone());
+        send(&api, &targets(5)).with_subscriber(subscriber).await;
+        assert_eq!(counted.0.load(Ordering::Relaxed), errors, "{status}");
+    }
 }
 
 fn connection() -> ConnectionId {
@@ -127,7 +185,7 @@ fn an_address_that_is_none_is_told_at_the_start() {
         Client::new(&config, &|_: &str| Some(endpoint.to_owned()), Clock::system()).err().unwrap().to_string()
     };
     assert_eq!(new(""), "`AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` is not set");
-    for none in ["ws://host/live", "/live", "not an address"] {
+    for none in ["ws://host/live", "/live", "not an address", "https://host/live?a"] {
         assert!(new(none).starts_with("`AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` cannot be read"), "{none}");
     }
     assert_eq!(new("https://host/live"), "`AWS_REGION` is not set");
