@@ -54,7 +54,7 @@ async fn measure() {
     let sdk = sdk.retry_config(management::config::retry::RetryConfig::disabled()).build();
     let sdk = &management::Client::from_conf(sdk);
     let ours = Client::new(&config, &|_: &str| Some(endpoint.clone()), Clock::system()).unwrap();
-    let ours = &Sockets::new(ours);
+    let ours = &Sockets::At(ours);
     let connection = &ConnectionId::try_from("L0SM9cOFvHcCIhw=").unwrap();
     let frame = &"x".repeat(500);
 

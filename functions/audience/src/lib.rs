@@ -60,7 +60,7 @@ impl Audience {
     /// When one of them is missing.
     pub async fn new(lookup: &impl Lookup) -> Result<Self, ConfigError> {
         let config = aws::config().await;
-        let sockets = Sockets::new(ws::Client::new(&config, lookup, Clock::from_lookup(lookup))?);
+        let sockets = Sockets::At(ws::Client::new(&config, lookup, Clock::from_lookup(lookup))?);
         Self::closing(sockets, store::Client::new(&config), lookup)
     }
 
@@ -70,7 +70,7 @@ impl Audience {
     ///
     /// When a setting is missing.
     pub async fn without_sockets(lookup: &impl Lookup) -> Result<Self, ConfigError> {
-        Self::closing(Sockets::nowhere(), store::Client::new(&aws::config().await), lookup)
+        Self::closing(Sockets::Nowhere, store::Client::new(&aws::config().await), lookup)
     }
 
     fn closing(sockets: Sockets, client: store::Client, lookup: &impl Lookup) -> Result<Self, ConfigError> {

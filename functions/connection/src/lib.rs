@@ -77,7 +77,7 @@ impl ConnectionFunction {
             offline: OfflineStore::new(client.clone(), &tables.pushes),
             pushes: PushStore::new(client.clone(), &tables.pushes),
             snapshots: SnapshotStore::new(client.clone(), &tables.pushes),
-            sockets: Sockets::new(ws::Client::new(&config, lookup, clock.clone())?),
+            sockets: Sockets::At(ws::Client::new(&config, lookup, clock.clone())?),
             standing: StandingStore::new(client.clone(), &tables.audience),
             users: UserStore::new(client, &tables.audience),
             webhooks: Webhooks::from_lookup(queue::Client::new(&config), lookup)?,

@@ -245,7 +245,7 @@ mod tests {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
         let client = Client::new(&config, &|_: &str| Some(endpoint.to_owned()), runtime::Clock::system());
-        Sockets::new(client.unwrap())
+        Sockets::At(client.unwrap())
     }
 
     #[tokio::test]

@@ -72,21 +72,14 @@ impl CallError {
 /// Writes single frames to connections, and closes them. Tries again what may pass: a frame may come twice, as clients
 /// know.
 #[derive(Clone)]
-pub struct Sockets {
-    client: Option<Client>,
+pub enum Sockets {
+    /// Over the `@connections` of an API.
+    At(Client),
+    /// Of a function that has none to write to or to close: should it try, it fails.
+    Nowhere,
 }
 
 impl Sockets {
-    /// Over the `@connections` of an API.
-    pub fn new(client: Client) -> Self {
-        Self { client: Some(client) }
-    }
-
-    /// For a function that has none to write to or to close: should it try, it fails.
-    pub fn nowhere() -> Self {
-        Self { client: None }
-    }
-
     /// Sends one text frame.
     ///
     /// # Errors
@@ -114,7 +107,7 @@ impl Sockets {
     }
 
     async fn call(&self, method: Method, connection: &ConnectionId, body: Bytes) -> Result<(), CallError> {
-        let client = self.client.as_ref().ok_or(CallError::Nowhere)?;
+        let Self::At(client) = self else { return Err(CallError::Nowhere) };
         let tries = async {
             let mut tried = 1;
             loop {

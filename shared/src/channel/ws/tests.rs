@@ -138,7 +138,7 @@ async fn a_single_frame_is_tried_again_while_that_may_help() {
         (vec![500, 410, 200], 2, Err("the connection is gone")),
     ] {
         let api = Api::start(move |_, before| statuses[before]).await;
-        let posted = Sockets::new(api.client.clone()).post(&connection(), "hello".to_owned()).await;
+        let posted = Sockets::At(api.client.clone()).post(&connection(), "hello".to_owned()).await;
         assert_eq!(posted.map_err(|error| chain(&error)), taken.map_err(str::to_owned));
         assert_eq!(api.asked(PATH), tries);
         assert!(api.requests().iter().all(|request| request.method() == Method::POST && request.body() == "hello"));
@@ -149,19 +149,19 @@ async fn a_single_frame_is_tried_again_while_that_may_help() {
 async fn a_connection_is_closed_or_gone_or_that_is_not_known() {
     for (status, ended) in [(204, Ok(Ended::Closed)), (410, Ok(Ended::Gone)), (403, Err(()))] {
         let api = Api::start(move |_, _| status).await;
-        let closed = Sockets::new(api.client.clone()).close(&connection()).await;
+        let closed = Sockets::At(api.client.clone()).close(&connection()).await;
         assert_eq!(closed.map_err(drop), ended, "{status}");
         assert!(api.requests().iter().all(|request| request.method() == Method::DELETE && request.body().is_empty()));
         assert_eq!(api.asked(PATH), 1);
     }
-    assert!(Sockets::nowhere().close(&connection()).await.is_err());
+    assert!(Sockets::Nowhere.close(&connection()).await.is_err());
 }
 
 #[tokio::test]
 async fn frames_leave_at_their_turns_or_not_at_all() {
     let api = Api::start(|_, _| 200).await;
     // The connection stands already.
-    Sockets::new(api.client.clone()).post(&connection(), String::new()).await.unwrap();
+    Sockets::At(api.client.clone()).post(&connection(), String::new()).await.unwrap();
     let clock = Clock::system();
     let (push, targets) = (a_live_push(&clock), targets(20));
     let start = tokio::time::Instant::now() - Duration::from_millis(475);
