@@ -41,9 +41,10 @@ impl Sender {
     /// One outcome for each connection of the batch.
     pub(super) async fn send(&self, batch: &Batch<'_>) -> Vec<Outcome> {
         let job = Job { client: &self.client, batch, frame: frame(batch.push).into(), forbidden: Once::new() };
-        // Whether there are connections is for the first post to say.
-        drop(self.client.warm_up(batch.targets.len().min(client::CONCURRENCY)).await);
-        batch.each(batch.targets, client::CONCURRENCY, |target, turn| job.send(target, turn)).await
+        match self.client.warm_up(batch.targets.len().min(client::CONCURRENCY)).await {
+            Ok(()) => batch.each(batch.targets, client::CONCURRENCY, |target, turn| job.send(target, turn)).await,
+            Err(failure) => batch.unreachable(&failure),
+        }
     }
 }
 
