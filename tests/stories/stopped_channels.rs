@@ -254,6 +254,21 @@ async fn dead_devices_that_are_held_do_not_stop_their_channel_for_ever() {
     keep_their_devices(stack, 5..10, 1).await;
 }
 
+#[tokio::test]
+async fn one_good_answer_does_not_make_a_vendor_be_believed_of_all_the_others() {
+    let stack = &a_stack().await;
+    furnish(stack, SDK_APP_ID, 0..90, &[Channel::Huawei]).await;
+    behave(stack, &[Channel::Huawei], json!({"dead_tokens": tokens(Channel::Huawei, 1..90)})).await;
+    let task = push(stack, SDK_APP_ID, 1, WEEK).await;
+    reaches(stack, &task, Channel::Huawei, 1).await;
+    stack.idle().await;
+    let account = of(stack, &task, Channel::Huawei).await;
+    assert_eq!((account.settled.invalid, account.stopped.as_ref()), (89, None), "{account:?}");
+    keep_their_devices(stack, 0..90, 1).await;
+    assert_eq!(stack.counted(MetricName::Doubted, Channel::Huawei).await, 89);
+    assert_eq!(stack.counted(MetricName::Forgotten, Channel::Huawei).await, 0);
+}
+
 /// A stack with an app whose channels go wrong, and another one with the same vendors.
 async fn two_apps_on_a_stack() -> Stack {
     let furnished = |sdk_app_id| {

@@ -116,7 +116,8 @@ impl Deliver {
             }
         };
         let now = self.clock.now();
-        self.breaker.record(&app.id, task.channel, &outcomes);
+        let of_whom = task.to.iter().map(|to| (task.shard.ordinal(to.0), &to.1));
+        self.breaker.record(&app.id, task.channel, of_whom.zip(&outcomes).map(|((user, token), it)| (user, token, it)));
         let is_doubted = rest.failures > 0 || self.breaker.is_open(&app.id, task.channel);
         let doubted = is_doubted && is_of_several(task, &outcomes);
         let health = health(task.channel, &outcomes, doubted);

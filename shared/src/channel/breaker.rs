@@ -4,17 +4,23 @@
 //! is deleted on such a word is lost, while a dead token that is kept costs one request a push; so in doubt nothing is
 //! believed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::{Mutex, PoisonError};
 
-use crate::domain::{AppId, Channel, Outcome};
+use crate::domain::{AppId, Channel, DeviceToken, Ordinal, Outcome};
 
-/// Verdicts that are remembered of an app's channel.
+/// Tokens of an app's channel of which the last verdict is remembered.
 const WINDOW: usize = 500;
-/// With fewer, a share means nothing.
+/// With fewer, a small share means nothing.
 const CERTAIN: usize = 100;
 /// More than one invalid token in this many is too many.
 const ONE_IN: usize = 5;
+/// With fewer, not even a large share means anything.
+const TELLING: usize = 20;
+/// Of so few, more than one in this many is too many.
+const ONE_IN_FEW: usize = 2;
 /// This many invalid tokens with not one good among them are too many, however small the app.
 const BARREN: usize = 5;
 
@@ -24,10 +30,12 @@ const BARREN_BATCH: usize = 3;
 /// Remembers the last verdicts of each app's channels, and says whether the next is to be acted on.
 ///
 /// A verdict is an [`Outcome::Delivered`] or [`Outcome::Suspended`] (good: the token lives) or an
-/// [`Outcome::InvalidToken`] (invalid). Other outcomes say nothing of the token and are not counted.
+/// [`Outcome::InvalidToken`] (invalid). Other outcomes say nothing of the token and are not counted. Of each token the last
+/// verdict counts: a vendor that says the same of it again has said nothing new.
 ///
 /// **Open**, believing nothing, is the breaker of an app's channel
 /// - when its window holds at least 100 verdicts, and more than 20 % of them are invalid; or
+/// - when it holds at least 20, and more than half of them are invalid, on tokens of more than one user; or
 /// - when at least 5 invalid verdicts came in a row of batches (as [`record`](Self::record) was given them) with no
 ///   good one, or 3 in one batch: the next batch with a good one ends this.
 ///
@@ -39,6 +47,7 @@ const BARREN_BATCH: usize = 3;
 #[derive(Debug, Default)]
 pub struct Breaker {
     windows: Mutex<HashMap<(AppId, Channel), Window>>,
+    hasher: RandomState,
 }
 
 impl Breaker {
@@ -47,11 +56,20 @@ impl Breaker {
         Self::default()
     }
 
-    /// Takes note of a whole batch. It is to be called before [`believes`](Self::believes) is asked of any of the
+    /// Takes note of a whole batch: whose each token is, and what came of it. It is to be called before [`believes`](Self::believes) is asked of any of the
     /// batch, so that a batch of bad news is doubted from its first line.
-    pub fn record(&self, app: &AppId, channel: Channel, outcomes: &[Outcome]) {
+    pub fn record<'a>(
+        &self,
+        app: &AppId,
+        channel: Channel,
+        batch: impl IntoIterator<Item = (Ordinal, &'a DeviceToken, &'a Outcome)>,
+    ) {
+        let verdicts = batch.into_iter().filter_map(|(user, token, outcome)| {
+            Some(Verdict { user, token: self.hasher.hash_one(token), is_good: is_good(outcome)? })
+        });
+        let verdicts: Vec<_> = verdicts.collect();
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.entry((app.clone(), channel)).or_default().record(outcomes);
+        windows.entry((app.clone(), channel)).or_default().record(&verdicts);
     }
 
     /// Whether the outcome is a verdict of invalidity that may be acted on.
@@ -71,11 +89,19 @@ impl Breaker {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Verdict {
+    user: Ordinal,
+    /// Its hash: tokens are long, and nobody's business.
+    token: u64,
+    /// Whether the token lives.
+    is_good: bool,
+}
+
 #[derive(Debug, Default)]
 struct Window {
-    /// Whether the token was good, oldest first.
-    verdicts: VecDeque<bool>,
-    invalid: usize,
+    /// The last of each token, oldest first.
+    verdicts: VecDeque<Verdict>,
     /// Invalid verdicts since the last batch that had a good one.
     barren: usize,
     /// The most of them that one batch had.
@@ -83,34 +109,39 @@ struct Window {
 }
 
 impl Window {
-    fn record(&mut self, outcomes: &[Outcome]) {
-        let (mut good, mut invalid) = (0, 0);
-        for is_good in outcomes.iter().filter_map(is_good) {
-            self.push(is_good);
-            *(if is_good { &mut good } else { &mut invalid }) += 1;
-        }
-        (self.barren, self.most_barren) = match good {
+    fn record(&mut self, batch: &[Verdict]) {
+        let tokens: HashSet<u64> = batch.iter().map(|verdict| verdict.token).collect();
+        self.verdicts.retain(|before| !tokens.contains(&before.token));
+        self.verdicts.extend(batch);
+        self.verdicts.drain(..self.verdicts.len().saturating_sub(WINDOW));
+        let invalid = batch.iter().filter(|verdict| !verdict.is_good).count();
+        (self.barren, self.most_barren) = match batch.len() - invalid {
             0 => (self.barren.saturating_add(invalid), self.most_barren.max(invalid)),
             _ => (0, 0),
         };
     }
 
-    fn push(&mut self, is_good: bool) {
-        self.verdicts.push_back(is_good);
-        self.invalid += usize::from(!is_good);
-        if self.verdicts.len() > WINDOW && self.verdicts.pop_front() == Some(false) {
-            self.invalid -= 1;
-        }
+    fn invalid(&self) -> impl Iterator<Item = &Verdict> {
+        self.verdicts.iter().filter(|verdict| !verdict.is_good)
     }
 
     fn is_open(&self) -> bool {
-        let too_many = self.verdicts.len() >= CERTAIN && self.invalid * ONE_IN > self.verdicts.len();
-        too_many || self.barren >= BARREN || self.most_barren >= BARREN_BATCH
+        let (all, invalid) = (self.verdicts.len(), self.invalid().count());
+        let too_many = all >= CERTAIN && invalid * ONE_IN > all;
+        let far_too_many = all >= TELLING && invalid * ONE_IN_FEW > all && self.is_of_several();
+        too_many || far_too_many || self.barren >= BARREN || self.most_barren >= BARREN_BATCH
+    }
+
+    /// Whether it is not one user alone, who can have registered what they like.
+    fn is_of_several(&self) -> bool {
+        let mut users = self.invalid().map(|verdict| verdict.user);
+        users.next().is_some_and(|first| users.any(|user| user != first))
     }
 
     fn vouches(&self) -> bool {
-        let good = self.verdicts.len() - self.invalid;
-        good > 0 && good >= self.invalid
+        let invalid = self.invalid().count();
+        let good = self.verdicts.len() - invalid;
+        good > 0 && good >= invalid
     }
 }
 
@@ -141,15 +172,34 @@ mod tests {
         AppId::try_from("app").unwrap()
     }
 
-    /// A breaker that saw batches of so many good and so many of a bad outcome.
+    /// A breaker that saw batches of so many good and so many of a bad outcome, each of another user.
     fn after(batches: &[(usize, usize)], bad: &Outcome) -> Breaker {
-        let breaker = Breaker::new();
+        let (breaker, mut first) = (Breaker::new(), 0);
         for &(good, invalid) in batches {
             let mut batch = vec![Outcome::Delivered; good];
             batch.extend(vec![bad.clone(); invalid]);
-            breaker.record(&app(), Channel::Apns, &batch);
+            record(&breaker, &app(), Channel::Apns, first, &batch);
+            first += batch.len() as u32;
         }
         breaker
+    }
+
+    /// A batch to one token each of users beginning with the first.
+    fn record(breaker: &Breaker, app: &AppId, channel: Channel, first: u32, batch: &[Outcome]) {
+        record_of(breaker, app, channel, first, Ordinal, batch);
+    }
+
+    fn record_of(
+        breaker: &Breaker,
+        app: &AppId,
+        channel: Channel,
+        first: u32,
+        whose: fn(u32) -> Ordinal,
+        batch: &[Outcome],
+    ) {
+        let tokens: Vec<_> = (first..).take(batch.len()).map(|n| DeviceToken::new(n.to_string())).collect();
+        let batch = (first..).zip(&tokens).zip(batch);
+        breaker.record(app, channel, batch.map(|((n, token), outcome)| (whose(n), token, outcome)));
     }
 
     fn believes(breaker: &Breaker, outcome: &Outcome) -> bool {
@@ -176,6 +226,57 @@ mod tests {
     }
 
     #[test]
+    fn of_few_a_half_is_believed_and_more_is_not() {
+        for (batches, expected) in [
+            (&[(10, 10)][..], true),
+            (&[(9, 11)], false),
+            // A vendor that has gone wrong, and one device that it knows for another reason.
+            (&[(1, 89)], false),
+            (&[(1, 18)], true),
+            (&[(1, 18), (1, 1)], false),
+            (&[(1, 9), (1, 9)], false),
+            (&[(10, 0), (1, 10)], true),
+        ] {
+            assert_eq!(believes(&after(batches, &GONE), &GONE), expected, "{batches:?}");
+        }
+    }
+
+    /// The worst that can be: each part has a good one, and is believed for it until the breaker opens.
+    #[test]
+    fn of_those_that_come_in_parts_fewer_than_twenty_are_lost() {
+        for part in 3..=90_usize {
+            let (breaker, mut lost) = (Breaker::new(), 0);
+            for first in (0..90).step_by(part) {
+                let mut batch = vec![GONE; part.min(90 - first)];
+                batch[0] = Outcome::Delivered;
+                record(&breaker, &app(), Channel::Apns, first as u32, &batch);
+                lost += batch.iter().filter(|outcome| believes(&breaker, outcome)).count();
+            }
+            assert!(lost < 20, "{part}: {lost}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_again_of_a_token_is_not_counted_again() {
+        let mut batch = [const { Outcome::Delivered }; 8];
+        batch[3..].fill(GONE);
+        let breaker = Breaker::new();
+        for _ in 0..30 {
+            record(&breaker, &app(), Channel::Apns, 0, &batch);
+        }
+        assert!(believes(&breaker, &GONE), "5 of 8 devices are no more than they were");
+    }
+
+    #[test]
+    fn one_user_alone_does_not_open_it() {
+        let (breaker, batch) = (Breaker::new(), [vec![Outcome::Delivered; 9], vec![GONE; 11]].concat());
+        record_of(&breaker, &app(), Channel::Apns, 0, |_| Ordinal(7), &batch);
+        assert!(believes(&breaker, &GONE));
+        record(&breaker, &app(), Channel::Apns, 20, &[Outcome::Delivered, GONE]);
+        assert!(!believes(&breaker, &GONE), "two do");
+    }
+
+    #[test]
     fn a_row_of_invalid_ones_without_a_good_one_opens_it_and_a_shorter_one_in_one_batch() {
         for (batches, expected) in [
             (&[(0, 1); 4][..], false),
@@ -196,7 +297,7 @@ mod tests {
             assert!(!believes(&after(batches, &GONE), &GONE), "{batches:?}");
         }
         assert!(believes(&after(&[(0, 1), (1, 1)], &GONE), &GONE));
-        assert!(believes(&after(&[(1, 30)], &GONE), &GONE));
+        assert!(believes(&after(&[(1, 13)], &GONE), &GONE));
         assert!(!believes(&Breaker::new(), &GONE));
     }
 
@@ -213,7 +314,7 @@ mod tests {
     fn it_closes_when_deliveries_succeed_again() {
         let breaker = after(&[(0, 120)], &GONE);
         assert!(!believes(&breaker, &GONE));
-        breaker.record(&app(), Channel::Apns, &vec![Outcome::Delivered; 480]);
+        record(&breaker, &app(), Channel::Apns, 120, &vec![Outcome::Delivered; 480]);
         assert!(believes(&breaker, &GONE));
     }
 
@@ -222,15 +323,15 @@ mod tests {
         let breaker = after(&[(0, WINDOW), (WINDOW, 0)], &GONE);
         let windows = breaker.windows.lock().unwrap();
         let window = &windows[&(app(), Channel::Apns)];
-        assert_eq!((window.verdicts.len(), window.invalid), (WINDOW, 0));
+        assert_eq!((window.verdicts.len(), window.invalid().count()), (WINDOW, 0));
     }
 
     #[test]
     fn apps_and_channels_do_not_answer_for_each_other() {
         let breaker = after(&[(0, 50)], &GONE);
         let (fine, other) = ([Outcome::Delivered, GONE], AppId::try_from("other").unwrap());
-        breaker.record(&app(), Channel::Fcm, &fine);
-        breaker.record(&other, Channel::Apns, &fine);
+        record(&breaker, &app(), Channel::Fcm, 0, &fine);
+        record(&breaker, &other, Channel::Apns, 0, &fine);
         assert!(breaker.believes(&app(), Channel::Fcm, &GONE));
         assert!(breaker.believes(&other, Channel::Apns, &GONE));
         assert!(!breaker.believes(&app(), Channel::Apns, &GONE));
@@ -240,7 +341,7 @@ mod tests {
     fn outcomes_that_say_nothing_of_the_token_are_not_counted() {
         let breaker = after(&[(4, 4)], &GONE);
         let silent = [Outcome::Transient(None), Outcome::Throttled(None), Outcome::Config, Outcome::Auth];
-        breaker.record(&app(), Channel::Apns, &silent);
+        record(&breaker, &app(), Channel::Apns, 8, &silent);
         assert!(believes(&breaker, &GONE), "and do not speak against a verdict before them");
         for outcome in silent.iter().chain([&Outcome::Delivered]) {
             assert!(!believes(&breaker, outcome));
