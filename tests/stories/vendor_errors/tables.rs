@@ -197,6 +197,9 @@ table!(
         all(502, "", Transient).after(6),
         all(200, "81000001", Transient),
         all(200, "80600003", Transient),
+        // What nobody knows.
+        all(200, "89999999", Transient),
+        all(400, "89999999", Permanent),
     ]
 );
 

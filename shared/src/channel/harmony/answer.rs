@@ -94,9 +94,12 @@ pub(super) fn verdict(status: StatusCode, body: &[u8], retry_after: Option<Durat
         "80600003" | "81000001" => all(Outcome::Transient(None)),
         // No right, a limit of test messages, a token that lives too long, a penalty.
         "80300002" | "80300011" | "80300029" | "80300030" | "80300036" | "80300037" => all(Outcome::Config),
-        // What is wrong with a field (801000…), with the size (80300008) or the number of tokens (80300010); and what is not
-        // known, from which nothing is concluded about tokens.
-        _ => all(Outcome::Permanent),
+        // What is wrong with a field, with the size or with the number of tokens.
+        "80300008" | "80300010" => all(Outcome::Permanent),
+        field if field.starts_with("801000") => all(Outcome::Permanent),
+        // Not known, and nothing is concluded from it; but what is refused by its status is refused.
+        _ if status.is_client_error() => all(Outcome::Permanent),
+        _ => all(Outcome::Transient(None)),
     }
 }
 
@@ -178,7 +181,8 @@ mod tests {
             ("80100013", Outcome::Permanent),
             ("80100016", Outcome::Permanent),
             ("80100022", Outcome::Permanent),
-            ("89999999", Outcome::Permanent),
+            ("89999999", Outcome::Transient(None)),
+            ("0", Outcome::Transient(None)),
         ] {
             assert_eq!(coded(code, "words"), all(outcome), "{code}");
         }
@@ -203,6 +207,7 @@ mod tests {
     #[test]
     fn a_refusal_is_read_whatever_its_status() {
         assert_eq!(outcomes(400, r#"{"code":"80100001","msg":"x"}"#, None), all(Outcome::Permanent));
+        assert_eq!(outcomes(400, r#"{"code":"89999999","msg":"x"}"#, None), all(Outcome::Permanent));
     }
 
     fn illegal(tokens: &Value) -> String {
