@@ -13,11 +13,15 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::warn;
 
+use super::batch::{Complaint, Unready};
 use super::by_credential::fingerprint;
 use super::flight::Flight;
+use super::http2::{Failure, shown};
+use super::rest::NoAnswer;
 use crate::domain::{AppId, Channel, Outcome, Timestamp};
 use crate::runtime::Clock;
 
@@ -76,23 +80,47 @@ pub(super) struct Granted {
     pub(super) life_secs: i64,
 }
 
-/// Why there is no access token.
+/// Why there is no access token, in a few words without anybody's data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum GrantError {
     /// The vendor does not accept the credential: a person must mend it.
-    #[error("the credential is refused")]
-    Rejected,
-    /// The vendor, or the vault, is unwell.
-    #[error("no access token is to be had")]
-    Unavailable(Option<Duration>),
+    #[error("no access token: {0}")]
+    Rejected(String),
+    /// The vendor, or the vault, is unwell. The vendor may say for how long.
+    #[error("no access token: {0}")]
+    Unavailable(String, Option<Duration>),
+}
+
+/// What a vendor said in place of a token, as a complaint says it: the status, and the vendor's word.
+pub(super) fn said(status: StatusCode, word: &str) -> String {
+    format!("{} {}", status.as_u16(), shown(word))
+}
+
+impl From<NoAnswer> for GrantError {
+    fn from(error: NoAnswer) -> Self {
+        match error {
+            NoAnswer::Unmade => Self::Rejected(Unready::ENDPOINT.to_string()),
+            NoAnswer::Failed(_) => Self::unanswered(),
+        }
+    }
+}
+
+impl From<Failure> for GrantError {
+    fn from(_: Failure) -> Self {
+        Self::unanswered()
+    }
 }
 
 impl GrantError {
+    fn unanswered() -> Self {
+        Self::Unavailable("no answer".to_owned(), None)
+    }
+
     /// What it means for those who were to be sent to.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Rejected => Outcome::Config,
-            Self::Unavailable(wait) => Outcome::Transient(*wait),
+            Self::Rejected(_) => Outcome::Config,
+            Self::Unavailable(_, wait) => Outcome::Transient(*wait),
         }
     }
 }
@@ -177,11 +205,12 @@ impl AccessTokens {
     }
 
     /// Sends to so many devices with an access token; once more, with another, if the vendor does not accept the first and
-    /// the request has a second turn. `send` answers `None` where it does not, else one outcome for each device.
+    /// the request has a second turn. `send` answers `None` where it does not, else one outcome for each device. Why there is
+    /// no token is said in the batch's complaint.
     pub(super) async fn send_to<F>(
         &self,
         name: &str,
-        count: usize,
+        (count, complaint): (usize, &Complaint),
         grant: impl Fn() -> BoxFuture<'static, Result<Granted, GrantError>> + Clone + Send + 'static,
         send: impl Fn(AccessToken) -> F,
     ) -> Vec<Outcome>
@@ -192,7 +221,10 @@ impl AccessTokens {
         loop {
             let token = match self.get(name, failed.as_ref(), grant.clone()).await {
                 Ok(token) => token,
-                Err(error) => return vec![error.outcome(); count],
+                Err(error) => {
+                    complaint.of_grant(&error);
+                    return vec![error.outcome(); count];
+                }
             };
             if failed.is_some() {
                 token.trial.begin();
@@ -243,7 +275,7 @@ impl AccessTokens {
                 return self.refresh(name, version, now, grant()).await;
             }
         }
-        Err(GrantError::Unavailable(None))
+        Err(GrantError::Unavailable("none came in time".to_owned(), None))
     }
 
     async fn refresh(
@@ -256,8 +288,7 @@ impl AccessTokens {
         let Granted { token, life_secs } = grant.await?;
         if !is_sendable(token.expose_secret()) {
             // Kept, it would be in everyone's way until its end: no request can be made with it that a vendor could refuse.
-            warn!("No access token: what was granted is none");
-            return Err(GrantError::Unavailable(None));
+            return Err(GrantError::Unavailable("what was granted is none".to_owned(), None));
         }
         let life_millis = life_secs.clamp(0, 7 * 86_400) * 1_000;
         let fresh_until = asked_at.plus_millis(life_millis - MARGIN_MILLIS.min(life_millis / 5));
@@ -282,7 +313,7 @@ fn is_sendable(token: &str) -> bool {
 
 fn unavailable(error: &VaultError) -> GrantError {
     warn!(%error, "No access token: the vault failed");
-    GrantError::Unavailable(None)
+    GrantError::Unavailable("the vault failed".to_owned(), None)
 }
 
 #[cfg(test)]
@@ -376,14 +407,15 @@ pub(super) mod tests {
             let count = count.clone();
             move || {
                 count.fetch_add(1, Ordering::SeqCst);
-                futures::future::ready(Err(GrantError::Rejected)).boxed()
+                futures::future::ready(Err(GrantError::Rejected("400 ?".to_owned()))).boxed()
             }
         };
         let tokens = AccessTokens::new(vault.clone(), Clock::system());
-        assert_eq!(tokens.get("a", None, refused()).await.unwrap_err(), GrantError::Rejected);
+        assert_eq!(tokens.get("a", None, refused()).await.unwrap_err(), GrantError::Rejected("400 ?".to_owned()));
         // Time stands still for the clock, so the claim lasts: the others wait in vain, and say so.
         let other = AccessTokens::new(vault, Clock::system());
-        assert_eq!(other.get("a", None, refused()).await.unwrap_err(), GrantError::Unavailable(None));
+        let in_vain = other.get("a", None, refused()).await.unwrap_err();
+        assert_eq!(in_vain.to_string(), "no access token: none came in time");
         assert_eq!(count.load(Ordering::SeqCst), 1);
     }
 
@@ -396,7 +428,8 @@ pub(super) mod tests {
                 futures::future::ready(Ok(granted)).boxed()
             };
             let tokens = AccessTokens::new(vault.clone(), Clock::system());
-            assert_eq!(tokens.get("a", None, grant).await.unwrap_err(), GrantError::Unavailable(None), "{granted:?}");
+            let none = tokens.get("a", None, grant).await.unwrap_err();
+            assert_eq!(none.to_string(), "no access token: what was granted is none", "{granted:?}");
             assert!(vault.read("a").await.unwrap().is_none(), "{granted:?}");
         }
     }

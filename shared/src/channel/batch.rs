@@ -14,10 +14,11 @@ use crate::domain::{AppId, Channel, Outcome, Push, PushId, Wording};
 use crate::runtime::Clock;
 
 use super::Target;
+use super::access::GrantError;
 use super::check::Unfit;
 use super::facts::traits;
 use super::http2::{Answer, Failure, shown};
-use super::rest::{Client, Request};
+use super::rest::{Client, NoAnswer, Request};
 use super::turns::{Missed, Turn, Turns};
 
 /// Why a batch cannot be sent at all.
@@ -32,6 +33,9 @@ pub(super) enum Unready {
 }
 
 impl Unready {
+    /// The address of the vendor is none, or not one of https.
+    pub(super) const ENDPOINT: Self = Self::Settings("the endpoint");
+
     /// What it means for those whom it was for.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
@@ -244,11 +248,24 @@ impl Complaint {
         }
     }
 
-    /// No answer.
+    /// No access token.
+    pub(super) fn of_grant(&self, error: &GrantError) {
+        let (channel, outcome) = (self.channel, error.outcome());
+        let outcome = outcome.name();
+        self.answered.call_once(|| {
+            warn!(%channel, app.id = %self.app, push.id = %self.push, outcome, "Nothing sent by `{channel}`: {error}");
+            self.remember(error.to_string());
+        });
+    }
+
+    /// No answer: nothing could be asked, or it did not come.
     pub(super) fn of_failure(&self, error: &(dyn Error + 'static)) {
         let (channel, cause) = (self.channel, innermost(error));
         if cause.is::<Missed>() {
             return;
+        }
+        if let Some(NoAnswer::Unmade) = error.downcast_ref() {
+            return self.failed.call_once(|| self.of_ours(&Unready::ENDPOINT));
         }
         self.failed.call_once(|| {
             warn!(%channel, app.id = %self.app, push.id = %self.push, %error, %cause, "`{channel}` did not answer");

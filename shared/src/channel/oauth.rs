@@ -8,13 +8,14 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 use tracing::warn;
 
 use super::Shared;
-use super::access::{AccessToken, GrantError, Granted, name};
-use super::rest::NoAnswer;
+use super::access::{AccessToken, GrantError, Granted, name, said};
+use super::batch::Batch;
 use super::turns::Turn;
-use crate::domain::{AppId, Channel, Outcome};
+use crate::domain::{Channel, Outcome};
 
 /// What an app proves itself with.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub(super) struct Client<'a> {
 /// The access tokens of an app with one vendor.
 pub(super) struct ClientCredentials<'a> {
     shared: &'a Shared,
+    batch: &'a Batch<'a>,
     channel: Channel,
     client: Client<'a>,
     name: String,
@@ -41,10 +43,15 @@ struct Grant {
     expires_in: i64,
 }
 
+#[derive(Deserialize)]
+struct Refused {
+    error: Value,
+}
+
 impl<'a> ClientCredentials<'a> {
-    pub(super) fn new(shared: &'a Shared, app: &AppId, channel: Channel, client: Client<'a>) -> Self {
-        let name = name(app, channel, &[client.token_uri, client.id, client.secret.expose_secret()]);
-        Self { shared, channel, client, name }
+    pub(super) fn new(shared: &'a Shared, batch: &'a Batch<'a>, channel: Channel, client: Client<'a>) -> Self {
+        let name = name(&batch.push.app, channel, &[client.token_uri, client.id, client.secret.expose_secret()]);
+        Self { shared, batch, channel, client, name }
     }
 
     /// Sends to so many devices with an access token, as [`AccessTokens::send_to`](super::access::AccessTokens::send_to) does.
@@ -59,7 +66,7 @@ impl<'a> ClientCredentials<'a> {
             .append_pair("client_secret", self.client.secret.expose_secret())
             .finish();
         let grant = move || grant(shared.clone(), channel, token_uri.clone(), form.clone());
-        self.shared.tokens.send_to(&self.name, count, grant, send).await
+        self.shared.tokens.send_to(&self.name, (count, &self.batch.complaint), grant, send).await
     }
 }
 
@@ -72,25 +79,33 @@ fn grant(
     async move {
         let request = shared.http.post(&token_uri, "application/x-www-form-urlencoded", form);
         // One request an hour: the batch's rate is for messages.
-        let answer = shared.http.send(&Turn::free(), request).await.map_err(|error| {
-            warn!(%channel, %error, "No access token was granted");
-            match error {
-                NoAnswer::Unmade => GrantError::Rejected,
-                NoAnswer::Failed(_) => GrantError::Unavailable(None),
-            }
-        })?;
+        let answer = shared.http.send(&Turn::free(), request).await;
+        let answer = answer.inspect_err(|error| warn!(%channel, %error, "No access token was granted"))?;
         match (answer.status, serde_json::from_slice(&answer.body)) {
             (StatusCode::OK, Ok(Grant { access_token, expires_in })) => {
                 Ok(Granted { token: access_token.into(), life_secs: expires_in })
             }
             (status, _) => {
-                warn!(%channel, status = status.as_u16(), "No access token was granted");
+                let why = said(status, &word(&answer.body));
                 // OAuth's `invalid_client` and the like (RFC 6749, section 5.2).
                 let is_refused =
                     matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-                Err(if is_refused { GrantError::Rejected } else { GrantError::Unavailable(answer.retry_after) })
+                Err(if is_refused {
+                    GrantError::Rejected(why)
+                } else {
+                    GrantError::Unavailable(why, answer.retry_after)
+                })
             }
         }
     }
     .boxed()
+}
+
+/// OAuth's word for what is wrong, or Huawei's number in its place; empty if there is none.
+fn word(body: &[u8]) -> String {
+    match serde_json::from_slice(body) {
+        Ok(Refused { error: Value::String(word) }) => word,
+        Ok(Refused { error: Value::Number(number) }) => number.to_string(),
+        _ => String::new(),
+    }
 }

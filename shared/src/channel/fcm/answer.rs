@@ -5,10 +5,9 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Deserialize;
 
+use crate::channel::access::GrantError;
 use crate::channel::http2::Failure;
 use crate::domain::Outcome;
-
-use super::credential::GrantError;
 
 /// How long a project that has spent its quota waits when FCM names no time.
 const QUOTA_PAUSE: Duration = Duration::from_secs(60);
@@ -47,10 +46,11 @@ impl Refusal {
             Self::Malformed => Outcome::Permanent,
             Self::QuotaExceeded(after) => Outcome::Throttled(Some(after.unwrap_or(QUOTA_PAUSE))),
             Self::Unauthenticated => Outcome::Auth,
-            Self::Forbidden | Self::Ungranted(GrantError::Rejected) => Outcome::Config,
-            Self::Unavailable(after) | Self::Ungranted(GrantError::Unavailable(after)) => Outcome::Transient(*after),
+            Self::Forbidden => Outcome::Config,
+            Self::Unavailable(after) => Outcome::Transient(*after),
+            Self::Ungranted(error) => error.outcome(),
             Self::Late => Outcome::Transient(None),
-            Self::Ungranted(GrantError::Failed(failure)) | Self::Failed(failure) => failure.outcome(),
+            Self::Failed(failure) => failure.outcome(),
         }
     }
 }

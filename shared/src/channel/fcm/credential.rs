@@ -15,13 +15,14 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::channel::access::Trial;
+use crate::channel::access::{GrantError, Trial, said};
 use crate::channel::by_credential::ByCredential;
 use crate::channel::flight::Flight;
-use crate::channel::http2::{Failure, Pool, Site, shown};
+use crate::channel::http2::{Pool, Site};
 use crate::channel::turns::Turn;
 use crate::domain::{ServiceAccount, Timestamp};
 use crate::runtime::Clock;
+use crate::runtime::telemetry::chain;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -34,20 +35,6 @@ const MARGIN_MS: i64 = 300_000;
 #[derive(Debug, thiserror::Error)]
 #[error("the service account cannot be used")]
 pub(super) struct InvalidAccount;
-
-/// Why there is no access token.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum GrantError {
-    /// Google does not accept the account: a person must mend it.
-    #[error("the service account is refused")]
-    Rejected,
-    /// The token endpoint is unwell, or answers what cannot be read.
-    #[error("the token endpoint is unavailable")]
-    Unavailable(Option<Duration>),
-    /// The token endpoint did not answer.
-    #[error("the token endpoint did not answer")]
-    Failed(#[source] Failure),
-}
 
 /// What a request is authorized with.
 #[derive(Clone)]
@@ -171,19 +158,14 @@ impl Grant {
         let request = Request::post(&self.token_uri)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::new(form(&assertion)))
-            .map_err(|_| GrantError::Rejected)?;
+            .map_err(|_| unusable())?;
         // One request an hour, and another if the first was not processed: the batch's rate is for messages.
-        let answer = self.pool.send(&self.site, &Turn::free(), request).await.map_err(GrantError::Failed)?;
-        let granted = match answer.status {
-            StatusCode::OK => granted(&answer.body, asked_at).ok_or(GrantError::Unavailable(None)),
-            status => Err(refused(status, &answer.body, answer.retry_after)),
-        };
-        if granted.is_err() {
-            let Refused { error } = serde_json::from_slice(&answer.body).unwrap_or_default();
-            let status = answer.status.as_u16();
-            warn!(channel = "fcm", status, reason = shown(&error), "No access token was granted");
-        }
-        granted
+        let answer = self.pool.send(&self.site, &Turn::free(), request).await;
+        let answer = answer.inspect_err(|error| {
+            warn!(channel = "fcm", error = chain(error), "No access token was granted");
+        })?;
+        let granted = (answer.status == StatusCode::OK).then(|| granted(&answer.body, asked_at)).flatten();
+        granted.ok_or_else(|| refused(answer.status, &answer.body, answer.retry_after))
     }
 
     fn assertion(&self, now: Timestamp) -> Result<String, GrantError> {
@@ -194,7 +176,7 @@ impl Grant {
             iat: now.secs(),
             exp: now.secs() + ASSERTION_SECS,
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key).map_err(|_| GrantError::Rejected)
+        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key).map_err(|_| unusable())
     }
 }
 
@@ -219,11 +201,16 @@ fn granted(body: &[u8], asked_at: Timestamp) -> Option<AccessToken> {
 /// 400 and 401 are `invalid_grant`, `invalid_client` and the like when they say so in OAuth's form.
 fn refused(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> GrantError {
     let Refused { error } = serde_json::from_slice(body).unwrap_or_default();
+    let why = said(status, &error);
     match status.as_u16() {
-        400 | 401 | 403 if !error.is_empty() => GrantError::Rejected,
-        404 => GrantError::Rejected,
-        _ => GrantError::Unavailable(retry_after),
+        400 | 401 | 403 if !error.is_empty() => GrantError::Rejected(why),
+        404 => GrantError::Rejected(why),
+        _ => GrantError::Unavailable(why, retry_after),
     }
+}
+
+fn unusable() -> GrantError {
+    GrantError::Rejected(InvalidAccount.to_string())
 }
 
 #[cfg(test)]
@@ -245,11 +232,15 @@ mod tests {
     #[test]
     fn a_refusal_is_for_a_person_when_oauth_says_so() {
         let refused = |status: u16, body: &str| refused(StatusCode::from_u16(status).unwrap(), body.as_bytes(), None);
-        assert!(matches!(refused(400, r#"{"error":"invalid_grant"}"#), GrantError::Rejected));
-        assert!(matches!(refused(401, r#"{"error":"invalid_client"}"#), GrantError::Rejected));
-        assert!(matches!(refused(400, "<html>"), GrantError::Unavailable(None)));
-        assert!(matches!(refused(500, r#"{"error":"internal_failure"}"#), GrantError::Unavailable(None)));
-        assert!(matches!(refused(429, ""), GrantError::Unavailable(None)));
+        let (rejected, unavailable) = (
+            |why: &str| GrantError::Rejected(why.to_owned()),
+            |why: &str| GrantError::Unavailable(why.to_owned(), None),
+        );
+        assert_eq!(refused(400, r#"{"error":"invalid_grant"}"#), rejected("400 invalid_grant"));
+        assert_eq!(refused(401, r#"{"error":"invalid_client"}"#), rejected("401 invalid_client"));
+        assert_eq!(refused(400, "<html>"), unavailable("400 ?"));
+        assert_eq!(refused(500, r#"{"error":"internal_failure"}"#), unavailable("500 internal_failure"));
+        assert_eq!(refused(429, ""), unavailable("429 ?"));
     }
 
     #[test]

@@ -97,9 +97,14 @@ impl<'a> Job<'a> {
 
     /// All that takes time and is not a message: a connection, and an access token.
     async fn ready(&self) -> Result<(), Refusal> {
-        self.account.token(None).await?;
+        self.token(None).await?;
         let connected = self.pool.connect(&self.site, self.batch.targets.len()).await;
         Ok(connected.inspect_err(|failure| self.batch.complaint.of_failure(failure))?)
+    }
+
+    async fn token(&self, failed: Option<&AccessToken>) -> Result<AccessToken, Refusal> {
+        let token = self.account.token(failed).await;
+        Ok(token.inspect_err(|error| self.batch.complaint.of_grant(error))?)
     }
 
     /// Sends to one device.
@@ -111,10 +116,10 @@ impl<'a> Job<'a> {
     }
 
     async fn send_with_a_fresh_token(&self, target: &Target, turn: &Turn) -> Result<(), Refusal> {
-        let token = self.account.token(None).await?;
+        let token = self.token(None).await?;
         match self.try_send(target, &token, turn).await {
             Err(Refusal::Unauthenticated) if !token.trial().fail() => {
-                let newer = self.account.token(Some(&token)).await?;
+                let newer = self.token(Some(&token)).await?;
                 newer.trial().begin();
                 self.try_send(target, &newer, turn).await.inspect(|()| newer.trial().pass())
             }

@@ -143,15 +143,27 @@ async fn a_new_token_that_fails_too_is_no_reason_for_a_third_try() {
 #[tokio::test]
 async fn without_a_token_nothing_is_sent() {
     let refusals = [
-        (Reply::Answer as fn(u16, String) -> Reply, 400, r#"{"error":"invalid_grant"}"#, Outcome::Config),
-        (Reply::Answer, 500, "", Outcome::Transient(None)),
-        (Reply::Answer, 200, "<html>", Outcome::Transient(None)),
+        (
+            Reply::Answer as fn(u16, String) -> Reply,
+            400,
+            r#"{"error":"invalid_grant"}"#,
+            Outcome::Config,
+            "400 invalid_grant",
+        ),
+        (Reply::Answer, 500, "", Outcome::Transient(None), "500 ?"),
+        (Reply::Answer, 200, "<html>", Outcome::Transient(None), "200 ?"),
+        (|_, _| Reply::Reset(h2::Reason::INTERNAL_ERROR), 0, "", Outcome::Transient(None), "no answer"),
     ];
-    for (reply, status, body, outcome) in refusals {
+    for (reply, status, body, outcome, why) in refusals {
         let vendor =
             Vendor::start(move |_| Reply::Late(Duration::from_millis(30), Box::new(reply(status, body.to_owned()))))
                 .await;
-        assert_eq!(send_to(&vendor, &targets(20)).await, vec![outcome; 20], "{status} {body}");
+        let (clock, targets) = (Clock::system(), targets(20));
+        let push = a_live_push(&clock);
+        let batch = Batch::new(Channel::Fcm, &push, &targets, &clock, Turns::freely());
+        let outcomes = sender(&vendor, &clock).send(&credentials(&vendor), &batch).await;
+        assert_eq!(outcomes, vec![outcome; 20], "{status} {body}");
+        assert_eq!(batch.complaint.first(), Some(format!("no access token: {why}")));
         assert_eq!((grants(&vendor), messages(&vendor).len()), (1, 0));
     }
 }

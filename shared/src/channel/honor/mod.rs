@@ -63,7 +63,7 @@ impl<'a> Job<'a> {
         Ok(Self {
             shared,
             batch,
-            credential: ClientCredentials::new(shared, &batch.push.app, Channel::Honor, client),
+            credential: ClientCredentials::new(shared, batch, Channel::Honor, client),
             url: format!("{}/api/v1/{app_id}/sendMessage", endpoint.trim_end_matches('/')),
             payloads: batch.by_wording(payload)?,
         })

@@ -69,7 +69,7 @@ impl<'a> Job<'a> {
         Ok(Self {
             shared,
             batch,
-            credential: ClientCredentials::new(shared, &batch.push.app, Channel::Huawei, client),
+            credential: ClientCredentials::new(shared, batch, Channel::Huawei, client),
             url: format!("{}/v1/{app_id}/messages:send", endpoint.trim_end_matches('/')),
             payloads: batch.by_wording(payload)?,
         })

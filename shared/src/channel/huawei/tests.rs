@@ -154,16 +154,49 @@ async fn a_token_is_renewed_before_its_end_and_not_earlier() {
 
 #[tokio::test]
 async fn without_a_token_nothing_is_sent() {
-    for (status, body, outcome) in [
-        (400, r#"{"error":1101,"error_description":"invalid client"}"#, Outcome::Config),
-        (401, "", Outcome::Config),
-        (500, "", Outcome::Transient(None)),
-        (200, "<html>", Outcome::Transient(None)),
+    for (status, body, outcome, why) in [
+        (400, r#"{"error":1101,"error_description":"invalid client"}"#, Outcome::Config, "400 1101"),
+        (400, r#"{"error":"invalid_client"}"#, Outcome::Config, "400 invalid_client"),
+        (401, "", Outcome::Config, "401 ?"),
+        (500, "", Outcome::Transient(None), "500 ?"),
+        (200, "<html>", Outcome::Transient(None), "200 ?"),
     ] {
         let vendor = Vendor::start(move |_| Reply::Answer(status, body.to_owned())).await;
-        assert_eq!(send_to(&vendor, &targets(20)).await, vec![outcome; 20], "{status} {body}");
+        let outcomes = send_and_complain(&vendor, &credentials(&vendor), &targets(20)).await;
+        assert_eq!(outcomes, (vec![outcome; 20], Some(format!("no access token: {why}"))), "{status} {body}");
         assert_eq!((grants(&vendor), messages(&vendor).len()), (1, 0));
     }
+}
+
+#[tokio::test]
+async fn who_was_not_asked_did_not_fail_to_answer() {
+    let vendor = vendor(|_| taken()).await;
+    let (plain, right) = ("http://127.0.0.1:1".to_owned(), credentials(&vendor));
+    let silent = format!("{}/token", plain.replace("http", "https"));
+    for (endpoint, token_uri, outcome, why) in [
+        (&plain, &right.token_uri, Outcome::Config, "the endpoint cannot be used"),
+        (&String::new(), &right.token_uri, Outcome::Config, "the endpoint cannot be used"),
+        (&right.endpoint, &plain, Outcome::Config, "no access token: the endpoint cannot be used"),
+        (&right.endpoint, &silent, Outcome::Transient(None), "no access token: no answer"),
+    ] {
+        let (endpoint, token_uri) = (endpoint.clone(), token_uri.clone());
+        let wrong = HuaweiCredentials { endpoint, token_uri, ..right.clone() };
+        let outcomes = send_and_complain(&vendor, &wrong, &targets(2)).await;
+        assert_eq!(outcomes, (vec![outcome; 2], Some(why.to_owned())));
+    }
+}
+
+/// What came of it, and what is said of it.
+async fn send_and_complain(
+    vendor: &Vendor,
+    credentials: &HuaweiCredentials,
+    targets: &[Target],
+) -> (Vec<Outcome>, Option<String>) {
+    let clock = Clock::system();
+    let push = a_live_push(&clock);
+    let batch = Batch::new(Channel::Huawei, &push, targets, &clock, Turns::freely());
+    let outcomes = Sender::new(shared(vendor, &clock)).send(credentials, &batch).await;
+    (outcomes, batch.complaint.first())
 }
 
 #[tokio::test]

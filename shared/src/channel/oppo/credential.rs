@@ -11,11 +11,10 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::channel::Shared;
-use crate::channel::access::{AccessToken, GrantError, Granted, name};
+use crate::channel::access::{AccessToken, GrantError, Granted, name, said};
 use crate::channel::batch::Batch;
 use crate::channel::turns::Turn;
 use crate::domain::{Channel, OppoCredentials, Outcome, Timestamp};
-use crate::runtime::Clock;
 
 use super::answer;
 
@@ -27,7 +26,7 @@ const LIFE_SECS: i64 = 86_400;
 pub(super) struct Credential<'a> {
     shared: &'a Shared,
     credentials: &'a OppoCredentials,
-    clock: &'a Clock,
+    batch: &'a Batch<'a>,
     name: String,
 }
 
@@ -42,10 +41,10 @@ struct Token {
 }
 
 impl<'a> Credential<'a> {
-    pub(super) fn new(shared: &'a Shared, credentials: &'a OppoCredentials, batch: &Batch<'a>) -> Self {
+    pub(super) fn new(shared: &'a Shared, credentials: &'a OppoCredentials, batch: &'a Batch<'a>) -> Self {
         let OppoCredentials { endpoint, app_key, master_secret, .. } = credentials;
         let name = name(&batch.push.app, Channel::Oppo, &[endpoint, app_key, master_secret.expose_secret()]);
-        Self { shared, credentials, clock: batch.clock, name }
+        Self { shared, credentials, batch, name }
     }
 
     /// Sends to so many devices with an access token, as [`AccessTokens::send_to`](crate::channel::access::AccessTokens::send_to) does.
@@ -53,9 +52,9 @@ impl<'a> Credential<'a> {
     where
         F: Future<Output = Option<Vec<Outcome>>>,
     {
-        let (shared, credentials, now) = (self.shared.clone(), self.credentials.clone(), self.clock.now());
+        let (shared, credentials, now) = (self.shared.clone(), self.credentials.clone(), self.batch.clock.now());
         let grant = move || grant(shared.clone(), credentials.clone(), now);
-        self.shared.tokens.send_to(&self.name, count, grant, send).await
+        self.shared.tokens.send_to(&self.name, (count, &self.batch.complaint), grant, send).await
     }
 }
 
@@ -74,23 +73,17 @@ fn grant(
         let url = format!("{}{GRANT}", credentials.endpoint.trim_end_matches('/'));
         let request = shared.http.post(&url, "application/x-www-form-urlencoded", form);
         // One request a day: the batch's rate is for messages.
-        let answer = shared.http.send(&Turn::free(), request).await.map_err(|error| {
-            warn!(channel = "oppo", %error, "No access token was granted");
-            match error.outcome() {
-                Outcome::Config => GrantError::Rejected,
-                _ => GrantError::Unavailable(None),
-            }
-        })?;
+        let answer = shared.http.send(&Turn::free(), request).await;
+        let answer = answer.inspect_err(|error| warn!(channel = "oppo", %error, "No access token was granted"))?;
         match serde_json::from_slice(&answer.body) {
             Ok(Grant { data }) if answer.status.is_success() => {
                 Ok(Granted { token: data.auth_token, life_secs: LIFE_SECS })
             }
             _ => {
-                let (status, code) = (answer.status.as_u16(), answer::code(&answer.body));
-                warn!(channel = "oppo", status, code, "No access token was granted");
+                let why = said(answer.status, &answer::code(&answer.body));
                 match answer::verdict(answer.status, &answer.body, answer.retry_after).of_all() {
-                    Some(Outcome::Config) => Err(GrantError::Rejected),
-                    _ => Err(GrantError::Unavailable(answer.retry_after)),
+                    Some(Outcome::Config) => Err(GrantError::Rejected(why)),
+                    _ => Err(GrantError::Unavailable(why, answer.retry_after)),
                 }
             }
         }

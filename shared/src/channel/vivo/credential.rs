@@ -13,11 +13,10 @@ use serde_json::json;
 use tracing::warn;
 
 use crate::channel::Shared;
-use crate::channel::access::{AccessToken, GrantError, Granted, name};
+use crate::channel::access::{AccessToken, GrantError, Granted, name, said};
 use crate::channel::batch::Batch;
 use crate::channel::turns::Turn;
 use crate::domain::{Channel, Outcome, Timestamp, VivoCredentials};
-use crate::runtime::Clock;
 
 use super::answer::{self, Verdict};
 use super::payload::app_id;
@@ -30,7 +29,7 @@ const LIFE_SECS: i64 = 86_400;
 pub(super) struct Credential<'a> {
     shared: &'a Shared,
     credentials: &'a VivoCredentials,
-    clock: &'a Clock,
+    batch: &'a Batch<'a>,
     name: String,
 }
 
@@ -41,10 +40,10 @@ struct Grant {
 }
 
 impl<'a> Credential<'a> {
-    pub(super) fn new(shared: &'a Shared, credentials: &'a VivoCredentials, batch: &Batch<'a>) -> Self {
+    pub(super) fn new(shared: &'a Shared, credentials: &'a VivoCredentials, batch: &'a Batch<'a>) -> Self {
         let VivoCredentials { endpoint, app_id, app_key, app_secret, .. } = credentials;
         let name = name(&batch.push.app, Channel::Vivo, &[endpoint, app_id, app_key, app_secret.expose_secret()]);
-        Self { shared, credentials, clock: batch.clock, name }
+        Self { shared, credentials, batch, name }
     }
 
     /// Sends to so many devices with an access token, as [`AccessTokens::send_to`](crate::channel::access::AccessTokens::send_to) does.
@@ -52,9 +51,9 @@ impl<'a> Credential<'a> {
     where
         F: Future<Output = Option<Vec<Outcome>>>,
     {
-        let (shared, credentials, now) = (self.shared.clone(), self.credentials.clone(), self.clock.now());
+        let (shared, credentials, now) = (self.shared.clone(), self.credentials.clone(), self.batch.clock.now());
         let grant = move || grant(shared.clone(), credentials.clone(), now);
-        self.shared.tokens.send_to(&self.name, count, grant, send).await
+        self.shared.tokens.send_to(&self.name, (count, &self.batch.complaint), grant, send).await
     }
 }
 
@@ -74,23 +73,17 @@ fn grant(
         let url = format!("{}{GRANT}", credentials.endpoint.trim_end_matches('/'));
         let request = shared.http.post(&url, "application/json", body.to_string());
         // One request a day: the batch's rate is for messages.
-        let answer = shared.http.send(&Turn::free(), request).await.map_err(|error| {
-            warn!(channel = "vivo", %error, "No access token was granted");
-            match error.outcome() {
-                Outcome::Config => GrantError::Rejected,
-                _ => GrantError::Unavailable(None),
-            }
-        })?;
+        let answer = shared.http.send(&Turn::free(), request).await;
+        let answer = answer.inspect_err(|error| warn!(channel = "vivo", %error, "No access token was granted"))?;
         let verdict = answer::verdict(answer.status, &answer.body, answer.retry_after);
         if let (Verdict::Taken { .. }, Ok(Grant { auth_token })) = (&verdict, serde_json::from_slice(&answer.body)) {
             return Ok(Granted { token: auth_token, life_secs: LIFE_SECS });
         }
-        let (status, code) = (answer.status.as_u16(), answer::code(&answer.body));
-        warn!(channel = "vivo", status, code, "No access token was granted");
+        let why = said(answer.status, &answer::code(&answer.body));
         Err(match verdict.of_all() {
-            Some(Outcome::Config | Outcome::Auth | Outcome::Permanent) => GrantError::Rejected,
+            Some(Outcome::Config | Outcome::Auth | Outcome::Permanent) => GrantError::Rejected(why),
             // A limit of messages, too: there are none to send until it is over.
-            _ => GrantError::Unavailable(answer.retry_after),
+            _ => GrantError::Unavailable(why, answer.retry_after),
         })
     }
     .boxed()
