@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use fanfare::domain::{App, AppName, Channel};
 use fanfare::runtime::metrics::MetricName;
 use fanfare::store::{Account, AppStore};
@@ -122,6 +123,23 @@ async fn credentials_that_are_refused_stop_their_channel_until_they_are_right() 
         assert_eq!(stack.delivered(channel.name()).await, twice(&tokens(channel, 0..10)), "{channel}: once a push");
     }
     keep_their_devices(stack, 0..10, 3).await;
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_read_stop_their_channel_and_nothing_else() {
+    let stack = &a_stack().await;
+    let right = settings(stack).await;
+    let mut wrong = right.clone();
+    wrong["channels"]["apns"]["rate"] = (-1).into();
+    furnish(stack, SDK_APP_ID, 0..3, &[Channel::Apns, Channel::Huawei]).await;
+    mistype(stack, &wrong).await;
+
+    let task = push(stack, SDK_APP_ID, 1, WEEK).await;
+    reaches(stack, &task, Channel::Huawei, 3).await;
+    is_stopped(stack, &task, Channel::Apns, "the app is refused: `channels.apns.rate` cannot be read").await;
+    assert_eq!(stack.counted(MetricName::Stopped, Channel::Apns).await, 1, "for a person to come");
+    set(stack, right).await;
+    reaches(stack, &task, Channel::Apns, 3).await;
 }
 
 #[tokio::test]
@@ -421,6 +439,16 @@ async fn set(stack: &Stack, settings: Value) {
     let (client, tables) = stack.store().await;
     let app: App = serde_json::from_value(settings).unwrap();
     AppStore::new(client, tables.apps).put(&app).await.unwrap();
+}
+
+/// What an operator does whom nothing keeps from a mistake. Waits until it is seen by all functions, which is ten seconds.
+async fn mistype(stack: &Stack, settings: &Value) {
+    let (client, tables) = stack.store().await;
+    for mut item in client.scan().table_name(&tables.apps).send().await.unwrap().items.unwrap() {
+        item.insert("app".to_owned(), AttributeValue::S(settings.to_string()));
+        client.put_item().table_name(&tables.apps).set_item(Some(item)).send().await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(11)).await;
 }
 
 /// The vendors' days begin at midnight in China.

@@ -72,6 +72,11 @@ pub enum Error {
 #[error("the app has no credentials for it")]
 struct NoCredentials;
 
+/// What an app has set up for a channel cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` cannot be read")]
+struct Unreadable(String);
+
 /// What came of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
@@ -228,7 +233,10 @@ impl Senders {
                     None => None,
                 },
             };
-            let outcomes = outcomes.unwrap_or_else(|| batch.unsendable(&NoCredentials, &Outcome::Config));
+            let outcomes = outcomes.unwrap_or_else(|| match vendors.unreadable.get(&channel) {
+                Some(path) => batch.unsendable(&Unreadable(path.clone()), &Outcome::Config),
+                None => batch.unsendable(&NoCredentials, &Outcome::Config),
+            });
             Sent { outcomes, complaint: batch.complaint.first() }
         }
         .boxed()

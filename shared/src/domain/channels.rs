@@ -1,6 +1,6 @@
 //! An app's credentials with the vendors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
@@ -41,12 +41,16 @@ pub struct Channels {
     /// The app's own, towards the push services of browsers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webpush: Option<WebpushCredentials>,
+    /// Vendors whose settings stand in the app's item and cannot be read: the path of what is wrong. There is nothing to be
+    /// sent with, and all the same it is not as if there were no such vendor.
+    #[serde(skip)]
+    pub unreadable: BTreeMap<Channel, String>,
 }
 
 impl Channels {
-    /// Whether there are credentials for a channel that takes some.
+    /// Whether there are credentials for a channel that takes some, be they of use or not.
     pub fn has(&self, channel: Channel) -> bool {
-        self.own_rate(channel).is_some()
+        self.own_rate(channel).is_some() || self.unreadable.contains_key(&channel)
     }
 
     /// Units a second that the app has been granted on a channel, over all workers, where that is known.

@@ -1,12 +1,14 @@
 //! Tenants.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
+use serde_json::Value;
+use tracing::warn;
 
-use crate::domain::{App, AppId, AppName};
+use crate::domain::{App, AppId, AppName, Channel, Channels};
 
 use super::StoreError;
 use super::item::{self, Item, s, text};
@@ -88,9 +90,84 @@ impl AppStore {
     }
 }
 
+/// An app, of which a vendor's settings may be [unreadable](Channels::unreadable): what a person gets wrong of one vendor does
+/// not keep the others from being sent to, nor anyone from calling.
 fn parse(item: &Item) -> Result<App, StoreError> {
     let document = text(item, "app").ok_or_else(|| StoreError::corrupt("app", "no document"))?;
     // The parser's message could quote a secret: its place is enough.
-    serde_json::from_str(document)
-        .map_err(|error| StoreError::corrupt("app", format!("line {}, column {}", error.line(), error.column())))
+    let mut document: Value = serde_json::from_str(document)
+        .map_err(|error| StoreError::corrupt("app", format!("line {}, column {}", error.line(), error.column())))?;
+    let mut unreadable = BTreeMap::new();
+    if let Some(vendors) = document.get_mut("channels").and_then(Value::as_object_mut) {
+        for channel in Channel::ALL {
+            let Some((name, settings)) = vendors.remove_entry(channel.name()) else { continue };
+            let alone = Value::Object([(name.clone(), settings.clone())].into_iter().collect());
+            match serde_path_to_error::deserialize::<_, Channels>(&alone) {
+                Ok(_) => drop(vendors.insert(name, settings)),
+                Err(error) => drop(unreadable.insert(*channel, format!("channels.{}", error.path()))),
+            }
+        }
+    }
+    let id = document.get("id").and_then(Value::as_str).unwrap_or("?").to_owned();
+    for (channel, path) in &unreadable {
+        warn!(app.id = id, %channel, "Nothing can be sent by `{channel}`: `{path}` of app `{id}` cannot be read");
+    }
+    let mut app: App = serde_path_to_error::deserialize(&document)
+        .map_err(|error| StoreError::corrupt("app", format!("app `{id}`, at `{}`", error.path())))?;
+    app.channels.unreadable = unreadable;
+    Ok(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(app: &Value) -> Result<App, StoreError> {
+        parse(&[("app".to_owned(), s(app.to_string()))].into_iter().collect())
+    }
+
+    fn an_app(apns: &Value, webhook: &Value) -> Value {
+        json!({"id": "app", "channels": {"meizu": {"app_id": "1", "app_secret": "s"}, "apns": apns}, "webhook": webhook})
+    }
+
+    fn apns(more: &Value) -> Value {
+        let mut all = json!({"team_id": "t", "key_id": "k", "private_key": "secret", "topic": "com.example.app"});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    }
+
+    #[test]
+    fn settings_of_a_vendor_that_cannot_be_read_leave_the_others_alone() {
+        for (settings, path) in [
+            (apns(&json!({"rate": -1})), "channels.apns.rate"),
+            (apns(&json!({"rte": 1})), "channels.apns.rte"),
+            (apns(&json!({"private_key": ["secret"]})), "channels.apns.private_key"),
+            (json!({}), "channels.apns"),
+            (json!("secret"), "channels.apns"),
+        ] {
+            let app = read(&an_app(&settings, &Value::Null)).unwrap();
+            assert!(app.channels.apns.is_none() && app.channels.meizu.is_some(), "{path}");
+            assert!(app.channels.has(Channel::Apns), "{path}: it is not as if it had none");
+            assert_eq!(app.channels.unreadable, [(Channel::Apns, path.to_owned())].into());
+        }
+        let app = read(&an_app(&apns(&json!({"rate": 1})), &Value::Null)).unwrap();
+        assert!(app.channels.apns.is_some() && app.channels.unreadable.is_empty());
+    }
+
+    #[test]
+    fn what_else_cannot_be_read_is_named_and_not_quoted() {
+        let mut unknown = an_app(&apns(&json!({})), &Value::Null);
+        unknown["channels"]["pigeon"] = json!({"key": "secret"});
+        for (app, place) in [
+            (an_app(&apns(&json!({})), &json!({"url": 7, "token": "secret"})), "app `app`, at `webhook.url`"),
+            (unknown, "app `app`, at `channels.pigeon`"),
+            (json!({"id": "app", "channels": "secret"}), "app `app`, at `channels`"),
+            (json!({"id": 7}), "app `?`, at `id`"),
+        ] {
+            let error = read(&app).unwrap_err().to_string();
+            assert_eq!(error, format!("an item of kind `app` cannot be read: {place}"));
+        }
+    }
 }
