@@ -62,7 +62,8 @@ pub enum Error {
 }
 
 /// The apps of a file, or the demo app with its channels configured to the sandbox, and its webhook if there is a URL. In
-/// a file, `"channels": "sandbox"` configures them so too.
+/// a file, `"channels": "sandbox"` configures them so too, and `{"sandbox": true, "meizu": {"rate": 10}}` with what it says
+/// instead.
 ///
 /// # Errors
 ///
@@ -79,6 +80,10 @@ fn read(origin: &str, mut apps: Value, channels: &Value) -> Result<Vec<App>, Err
     for app in apps.as_array_mut().into_iter().flatten() {
         if app["channels"] == SANDBOX {
             app["channels"] = channels.clone();
+        } else if app["channels"][SANDBOX] == true {
+            let own = app["channels"].take();
+            app["channels"] = channels.clone();
+            overrule(&mut app["channels"], own);
         }
     }
     let apps: Vec<App> =
@@ -93,6 +98,17 @@ fn read(origin: &str, mut apps: Value, channels: &Value) -> Result<Vec<App>, Err
         }
     }
     Ok(apps)
+}
+
+/// Of each vendor the members that an app has of its own, in place of the sandbox's.
+fn overrule(channels: &mut Value, own: Value) {
+    let Value::Object(own) = own else { return };
+    for (vendor, settings) in own.into_iter().filter(|(name, _)| name != SANDBOX) {
+        match (channels[&vendor].as_object_mut(), settings) {
+            (Some(known), Value::Object(settings)) => known.extend(settings),
+            (_, settings) => channels[&vendor] = settings,
+        }
+    }
 }
 
 /// Writes the apps as the service's own store does.
@@ -188,6 +204,14 @@ mod tests {
         };
         let apps = read("here", json!([app("a", 1), app("b", 2)]), &channels).unwrap();
         assert!(apps.iter().all(|app| app.channels.fcm.is_some()));
+        let mut slower = app("a", 1);
+        slower["channels"] = json!({"sandbox": true, "fcm": {"rate": 10}, "meizu": {"app_id": "1", "app_secret": "s"}});
+        let slower = &read("here", json!([slower]), &channels).unwrap()[0].channels;
+        assert_eq!(
+            slower.fcm.as_ref().map(|fcm| (fcm.endpoint.as_str(), fcm.rate)),
+            Some(("https://sandbox", Some(10)))
+        );
+        assert!(slower.meizu.is_some());
         let error = read("here", json!([app("a", 1), app("b", 1)]), &channels).unwrap_err();
         assert_eq!(error.to_string(), "here has two apps of the SDKAppID `1`");
         assert!(matches!(read("here", json!({}), &channels), Err(Error::Parse { .. })));
