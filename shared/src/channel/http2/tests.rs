@@ -148,8 +148,17 @@ async fn what_was_refused_at_its_turn_is_told_though_there_is_no_second_turn() {
     // It leaves out what is on its first connection.
     let drains = Vendor::start_with(100, 1, |_| Reply::ok()).await;
     for (vendor, heard) in [(refuses, 1), (drains, 0)] {
-        let caller = Caller { turn: a_turn(500), ..Caller::of(&vendor, SETTINGS) };
-        assert!(matches!(caller.call("/").await, Err(Failure::Refused(_))));
+        let mut caller = Caller::of(&vendor, SETTINGS);
+        let mut failure = None;
+        // A busy machine may miss a turn.
+        for _ in 0..5 {
+            caller.turn = a_turn(500);
+            failure = caller.call("/").await.err();
+            if !matches!(failure, Some(Failure::Missed(_))) {
+                break;
+            }
+        }
+        assert!(matches!(failure, Some(Failure::Refused(_))), "{failure:?}");
         assert_eq!(vendor.asked().len(), heard, "and it was sent once");
         let late = Caller { turn: a_turn(-500), ..caller };
         assert!(matches!(late.call("/").await, Err(Failure::Missed(_))));
