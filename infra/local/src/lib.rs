@@ -22,6 +22,7 @@ pub mod scheduler;
 pub mod sqs;
 pub mod stack;
 pub mod template;
+mod threads;
 pub mod usage;
 pub mod vendors;
 pub mod webhook;

@@ -19,7 +19,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -27,6 +26,7 @@ use crate::gate::{self, Gate};
 use crate::net;
 use crate::rights;
 use crate::template::Table;
+use crate::threads::Threads;
 use crate::usage::Usage;
 use capacity::Meter;
 
@@ -131,46 +131,22 @@ fn open(data: Option<&Path>, clock: &Clock) -> Result<Database, Error> {
 struct Engine {
     url: String,
     /// Dropped with the engine, which ends it.
-    _stop: oneshot::Sender<()>,
+    _threads: Threads,
 }
 
 impl Engine {
     async fn start(database: Database) -> io::Result<Self> {
-        let (started, url) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel();
-        std::thread::Builder::new().name("dynamodb".to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .thread_name("dynamodb")
-                .enable_all()
-                .build();
-            match runtime {
-                Ok(runtime) => runtime.block_on(serve_engine(database, started, stopped)),
-                // Whoever waits for the URL has gone when there is nobody to tell.
-                Err(error) => drop(started.send(Err(error))),
+        let threads = Threads::start("dynamodb")?;
+        let listener = threads.run(net::loopback()).await?;
+        let url = net::url(&listener)?;
+        threads.spawn(async move {
+            // It is never told to stop: it goes with its threads.
+            let served = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending());
+            if let Err(error) = served.await {
+                tracing::error!(error, "The engine of DynamoDB failed");
             }
-        })?;
-        let url = url.await.map_err(io::Error::other)??;
-        Ok(Self { url, _stop: stop })
-    }
-}
-
-async fn serve_engine(
-    database: Database,
-    started: oneshot::Sender<io::Result<String>>,
-    stopped: oneshot::Receiver<()>,
-) {
-    let listener = match net::loopback().await {
-        Ok(listener) => listener,
-        Err(error) => return drop(started.send(Err(error))),
-    };
-    drop(started.send(net::url(&listener)));
-    let served = dynoxide::server::serve_with_shutdown(listener, database, async move {
-        // The sender is never used: it says all by going away.
-        drop(stopped.await);
-    });
-    if let Err(error) = served.await {
-        tracing::error!(error, "The engine of DynamoDB failed");
+        });
+        Ok(Self { url, _threads: threads })
     }
 }
 

@@ -5,6 +5,9 @@
 //! What was sent and answered can be read back, and how a vendor behaves can be changed, over
 //! [`Vendors::routes`].
 //!
+//! Vendors have threads of their own, for they are what rates are measured by: while the stack reads a long answer of its
+//! database, theirs go on telling when a request came.
+//!
 //! A further vendor is one file: an implementation of `vendor::Vendor`, and one entry in
 //! [`Vendors::start`].
 
@@ -38,10 +41,9 @@ mod xiaomi;
 
 use std::{io, sync::Arc};
 
-use serde_json::{Map, Value};
-use tokio::{net::TcpListener, task::JoinSet};
-
 use self::{deliveries::Deliveries, keys::Keys, service::Service, vendor::Vendor};
+use crate::{net, threads::Threads};
+use serde_json::{Map, Value};
 
 /// The clock of the stack: milliseconds since the UNIX epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -52,8 +54,8 @@ pub struct Vendors {
     credentials: Value,
     deliveries: Arc<Deliveries>,
     services: Vec<Arc<Service>>,
-    /// Held for its `Drop`, which stops the listeners.
-    listeners: JoinSet<()>,
+    /// Dropped with the vendors, which ends them.
+    threads: Threads,
 }
 
 impl Vendors {
@@ -70,7 +72,7 @@ impl Vendors {
             credentials: Value::Object(Map::new()),
             deliveries,
             services: Vec::new(),
-            listeners: JoinSet::new(),
+            threads: Threads::start("vendors")?,
         };
         vendors.open(&keys, &now_ms, |endpoint| apns::Apns::new(endpoint, &keys)).await?;
         vendors.open(&keys, &now_ms, |endpoint| fcm::Fcm::new(endpoint, &keys)).await?;
@@ -109,13 +111,13 @@ impl Vendors {
         now_ms: &Clock,
         vendor: impl FnOnce(&str) -> io::Result<V>,
     ) -> io::Result<()> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = self.threads.run(net::loopback()).await?;
         let endpoint = format!("https://localhost:{}", listener.local_addr()?.port());
         let vendor = vendor(&endpoint)?;
         let tls = server::Tls { any: keys.tls(vendor.protocols().alpn)?, http1: keys.tls(&[b"http/1.1"])? };
         self.credentials[vendor.channel()] = vendor.credentials();
         let service = Arc::new(Service::new(Box::new(vendor), self.deliveries.clone(), now_ms.clone()));
-        self.listeners.spawn(server::serve(listener, tls, service.clone()));
+        self.threads.spawn(server::serve(listener, tls, service.clone()));
         self.services.push(service);
         Ok(())
     }

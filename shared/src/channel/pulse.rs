@@ -1,0 +1,281 @@
+//! Whether a peer answers as it usually does.
+//!
+//! What leaves evenly arrives evenly only as long as nothing is held up on its way. Where everything is (a peer that pauses,
+//! a network that loses), what has left meanwhile arrives at once when it goes on, together with what leaves then: a pause of
+//! a tenth of a second makes a second that has a tenth too many, however well its turns are kept. So when answers stay away
+//! for longer than they usually do, nothing more leaves until one comes.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+/// For how long nothing needs to be heard: what a pace leaves [spare](super::rate::SPARE_MILLIS) for the way to the vendor.
+pub(super) const PATIENCE: Duration = Duration::from_millis(45);
+
+/// How much later than usual a request is given up on. It may never be answered, and those behind it are to find out.
+const LOST: Duration = Duration::from_secs(1);
+
+/// What has been sent to a peer and heard of it.
+#[derive(Default)]
+pub(super) struct Pulse {
+    heart: Mutex<Heart>,
+    beat: Notify,
+}
+
+#[derive(Default)]
+struct Heart {
+    /// When requests left of which nothing was heard, nor of any that left after them; oldest first.
+    unheard: VecDeque<Instant>,
+    /// Nothing is usual before the first answer.
+    usual: Option<Usual>,
+}
+
+/// How long answers take: a moving average, and how far they are from it, as TCP has them for its retransmissions (RFC 6298,
+/// section 2). But of the last seconds, and not of the last answers: a thousand that are all late have been held up together,
+/// and are not what is usual.
+#[derive(Debug, Clone, Copy)]
+struct Usual {
+    /// In seconds, like `deviation`.
+    mean: f64,
+    deviation: f64,
+    answers: u32,
+    at: Instant,
+}
+
+/// Of how many seconds the average is, about.
+const MEMORY_SECS: f64 = 2.0;
+
+/// How many answers count alike, before it is their time that counts.
+const FEW: u32 = 16;
+
+impl Usual {
+    fn first(took: f64, at: Instant) -> Self {
+        Self { mean: took, deviation: took / 2.0, answers: 1, at }
+    }
+
+    fn next(self, took: f64, at: Instant) -> Self {
+        let answers = self.answers.saturating_add(1);
+        let weight = match answers {
+            ..FEW => 1.0 / f64::from(answers),
+            _ => ((at - self.at).as_secs_f64() / MEMORY_SECS).min(1.0 / 8.0),
+        };
+        Self {
+            mean: self.mean + (took - self.mean) * weight,
+            deviation: self.deviation + ((self.mean - took).abs() - self.deviation) * weight,
+            answers,
+            at,
+        }
+    }
+
+    /// After this an answer is overdue.
+    fn longest(self) -> Duration {
+        Duration::from_secs_f64(self.mean + 4.0 * self.deviation).max(PATIENCE)
+    }
+}
+
+impl Pulse {
+    /// A request leaves.
+    pub(super) fn leave(&self) -> UnderWay<'_> {
+        let left = Instant::now();
+        self.heart().unheard.push_back(left);
+        UnderWay { pulse: self, left }
+    }
+
+    /// Waits until no answer is overdue, and says whether that was so before a moment.
+    pub(super) async fn is_steady_before(&self, moment: Instant) -> bool {
+        loop {
+            // Begins to listen here, so that no answer comes between looking and listening.
+            let beat = self.beat.notified();
+            let Some(given_up) = self.heart().given_up_if_overdue(Instant::now()) else { return true };
+            if timeout_at(moment.min(given_up), beat).await.is_err() && moment <= given_up {
+                return false;
+            }
+        }
+    }
+
+    fn heart(&self) -> MutexGuard<'_, Heart> {
+        // Nothing can panic while it is held.
+        self.heart.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Heart {
+    /// If the oldest answer is overdue: when it is given up on.
+    fn given_up_if_overdue(&mut self, now: Instant) -> Option<Instant> {
+        let longest = self.usual?.longest();
+        while self.unheard.front().is_some_and(|left| *left + longest + LOST <= now) {
+            self.unheard.pop_front();
+        }
+        let oldest = *self.unheard.front()?;
+        (oldest + longest <= now).then_some(oldest + longest + LOST)
+    }
+}
+
+/// A request that has left. Dropped, it is waited for no longer.
+pub(super) struct UnderWay<'a> {
+    pulse: &'a Pulse,
+    left: Instant,
+}
+
+impl UnderWay<'_> {
+    /// Its answer has come.
+    pub(super) fn is_answered(self) {
+        let now = Instant::now();
+        let took = (now - self.left).as_secs_f64();
+        let mut heart = self.pulse.heart();
+        heart.usual = Some(heart.usual.map_or_else(|| Usual::first(took, now), |usual| usual.next(took, now)));
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut heart = self.pulse.heart();
+        // Those that left before may have been lost, but nothing is held up.
+        while heart.unheard.front().is_some_and(|left| *left <= self.left) {
+            heart.unheard.pop_front();
+        }
+        drop(heart);
+        self.pulse.beat.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+
+    const MILLI: Duration = Duration::from_millis(1);
+
+    /// A peer that has answered twenty requests after so many milliseconds.
+    async fn that_takes(millis: u32) -> Pulse {
+        let pulse = Pulse::default();
+        for _ in 0..20 {
+            let request = pulse.leave();
+            sleep(MILLI * millis).await;
+            request.is_answered();
+        }
+        pulse
+    }
+
+    /// For how long it is waited for, up to a minute.
+    async fn waited(pulse: &Pulse) -> u128 {
+        let began = Instant::now();
+        pulse.is_steady_before(began + Duration::from_secs(60)).await;
+        began.elapsed().as_millis()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_leaves_while_answers_stay_away_and_the_first_that_comes_ends_it() {
+        let pulse = that_takes(5).await;
+        let under_way = [pulse.leave(), pulse.leave()];
+        advance(PATIENCE - MILLI).await;
+        assert_eq!(waited(&pulse).await, 0, "they may still come");
+        advance(MILLI).await;
+        let soon = Instant::now() + MILLI * 25;
+        assert!(!pulse.is_steady_before(soon).await);
+        assert_eq!(Instant::now(), soon, "who waits for its turn waits no longer than that");
+        let [first, second] = under_way;
+        let (waited, ()) = futures::join!(waited(&pulse), async {
+            sleep(MILLI * 30).await;
+            second.is_answered();
+        });
+        assert_eq!(waited, 30);
+        drop(first);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_slow_answer_among_others_holds_nobody_up() {
+        let pulse = that_takes(5).await;
+        let slow = pulse.leave();
+        for _ in 0..100 {
+            let other = pulse.leave();
+            advance(MILLI * 5).await;
+            other.is_answered();
+            assert_eq!(waited(&pulse).await, 0);
+        }
+        drop(slow);
+        assert_eq!(pulse.heart().unheard.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_slow_is_usual_for_who_is_slow() {
+        let pulse = that_takes(400).await;
+        let request = pulse.leave();
+        advance(MILLI * 400).await;
+        assert_eq!(waited(&pulse).await, 0);
+        drop(request);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_overdue_of_a_peer_that_is_not_known_yet() {
+        let pulse = Pulse::default();
+        let _request = pulse.leave();
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(waited(&pulse).now_or_never(), Some(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_never_answers_is_tried_again_after_a_second() {
+        let pulse = that_takes(5).await;
+        let _lost = (pulse.leave(), pulse.leave());
+        advance(PATIENCE).await;
+        assert_eq!(waited(&pulse).await, LOST.as_millis());
+        let _one_more = pulse.leave();
+        assert_eq!(waited(&pulse).await, 0);
+        advance(PATIENCE).await;
+        assert_eq!(waited(&pulse).await, LOST.as_millis());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_of_late_answers_is_not_what_is_usual_and_a_peer_that_has_become_slow_is_after_a_while() {
+        let pulse = that_takes(5).await;
+        let crowd: Vec<_> = (0..200).map(|_| pulse.leave()).collect();
+        advance(MILLI * 200).await;
+        crowd.into_iter().for_each(UnderWay::is_answered);
+        let _request = pulse.leave();
+        advance(MILLI * 150).await;
+        assert_ne!(waited(&pulse).await, 0);
+        for _ in 0..20 {
+            let request = pulse.leave();
+            advance(MILLI * 200).await;
+            request.is_answered();
+        }
+        let _request = pulse.leave();
+        advance(MILLI * 200).await;
+        assert_eq!(waited(&pulse).await, 0);
+    }
+
+    /// As many leave as a second may have; the peer pauses; and what arrives of it in any second is counted.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_makes_no_second_too_full() {
+        for pause in [50, 100, 200, 700_u64] {
+            let (pulse, began) = (that_takes(5).await, Instant::now());
+            let (from, to) = (began + MILLI * 1_000, began + MILLI * 1_000 + Duration::from_millis(pause));
+            let mut arrived: Vec<Instant> = Vec::new();
+            let mut under_way: VecDeque<(Instant, UnderWay<'_>)> = VecDeque::new();
+            for _ in 0..4_000 {
+                advance(MILLI).await;
+                let now = Instant::now();
+                // A request arrives in two, or when the pause is over, and is answered three later.
+                if pulse.is_steady_before(now).now_or_never() == Some(true) {
+                    let arrives = now + MILLI * 2;
+                    let arrives = if (from..to).contains(&arrives) { to } else { arrives };
+                    arrived.push(arrives);
+                    under_way.push_back((arrives + MILLI * 3, pulse.leave()));
+                }
+                while under_way.front().is_some_and(|(answered, _)| *answered <= now) {
+                    under_way.pop_front().into_iter().for_each(|(_, request)| request.is_answered());
+                }
+            }
+            let second = |first: &Instant| arrived.iter().filter(|at| (*first..*first + MILLI * 1_000).contains(at)).count();
+            let most = arrived.iter().map(second).max();
+            assert!(most <= Some(1_000 + PATIENCE.as_millis() as usize), "{pause} ms: {most:?}");
+            assert!(arrived.len() >= 4_000 - pause as usize, "{pause} ms: {}", arrived.len());
+        }
+    }
+}
