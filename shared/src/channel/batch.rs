@@ -306,6 +306,7 @@ mod tests {
     use tokio::time::{Duration, Instant};
 
     use super::*;
+    use crate::channel::pulse::Pulse;
     use crate::channel::testkit::{a_push, targets};
     use crate::channel::{RateUnit, Window};
 
@@ -336,13 +337,13 @@ mod tests {
             let length = Duration::from_secs(5);
             let window = Window { start, length, units: 50, end: start + length };
             let turns = Turns::new(ready(Some(window)), RateUnit::Requests, 1);
-            let (now, most) = (&now, &most);
+            let (now, most, peer) = (&now, &most, &Pulse::default());
             let outcomes = Batch::new(Channel::Apns, &push, &targets, &clock, turns)
                 .each(&targets, concurrency, |target, turn| async move {
                     let place: u32 = target.token.expose().parse().unwrap();
                     most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    let outcome = match turn.take().await {
-                        Ok(()) => {
+                    let outcome = match turn.take(peer).await {
+                        Ok(_under_way) => {
                             let late = start.elapsed() - Duration::from_millis(100) * place;
                             assert!(late < Duration::from_millis(30), "{place}: {late:?}");
                             tokio::time::sleep(Duration::from_millis(350)).await;

@@ -28,6 +28,7 @@ mod huawei;
 mod meizu;
 mod oauth;
 mod oppo;
+mod pulse;
 mod rate;
 mod rest;
 mod shorten;

@@ -122,7 +122,7 @@ pub(super) struct UnderWay<'a> {
 
 impl UnderWay<'_> {
     /// Its answer has come.
-    pub(super) fn is_answered(self) {
+    pub(super) fn heard(self) {
         let now = Instant::now();
         let took = (now - self.left).as_secs_f64();
         let mut heart = self.pulse.heart();
@@ -157,7 +157,7 @@ mod tests {
         for _ in 0..20 {
             let request = pulse.leave();
             sleep(MILLI * millis).await;
-            request.is_answered();
+            request.heard();
         }
         pulse
     }
@@ -182,7 +182,7 @@ mod tests {
         let [first, second] = under_way;
         let (waited, ()) = futures::join!(waited(&pulse), async {
             sleep(MILLI * 30).await;
-            second.is_answered();
+            second.heard();
         });
         assert_eq!(waited, 30);
         drop(first);
@@ -195,7 +195,7 @@ mod tests {
         for _ in 0..100 {
             let other = pulse.leave();
             advance(MILLI * 5).await;
-            other.is_answered();
+            other.heard();
             assert_eq!(waited(&pulse).await, 0);
         }
         drop(slow);
@@ -236,14 +236,14 @@ mod tests {
         let pulse = that_takes(5).await;
         let crowd: Vec<_> = (0..200).map(|_| pulse.leave()).collect();
         advance(MILLI * 200).await;
-        crowd.into_iter().for_each(UnderWay::is_answered);
+        crowd.into_iter().for_each(UnderWay::heard);
         let _request = pulse.leave();
         advance(MILLI * 150).await;
         assert_ne!(waited(&pulse).await, 0);
         for _ in 0..20 {
             let request = pulse.leave();
             advance(MILLI * 200).await;
-            request.is_answered();
+            request.heard();
         }
         let _request = pulse.leave();
         advance(MILLI * 200).await;
@@ -269,10 +269,11 @@ mod tests {
                     under_way.push_back((arrives + MILLI * 3, pulse.leave()));
                 }
                 while under_way.front().is_some_and(|(answered, _)| *answered <= now) {
-                    under_way.pop_front().into_iter().for_each(|(_, request)| request.is_answered());
+                    under_way.pop_front().into_iter().for_each(|(_, request)| request.heard());
                 }
             }
-            let second = |first: &Instant| arrived.iter().filter(|at| (*first..*first + MILLI * 1_000).contains(at)).count();
+            let second =
+                |first: &Instant| arrived.iter().filter(|at| (*first..*first + MILLI * 1_000).contains(at)).count();
             let most = arrived.iter().map(second).max();
             assert!(most <= Some(1_000 + PATIENCE.as_millis() as usize), "{pause} ms: {most:?}");
             assert!(arrived.len() >= 4_000 - pause as usize, "{pause} ms: {}", arrived.len());

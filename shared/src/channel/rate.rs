@@ -8,13 +8,14 @@ use crate::runtime::config::{ConfigError, Lookup, parsed};
 
 use super::{RateUnit, traits};
 
-/// A pace is slower than the rate by so much of each second: the time by which a request may be late for its turn, here and
-/// on its way to the vendor, without there being a second that has more than the rate.
-pub(super) const SPARE_MILLIS: u32 = 50;
+/// A pace is slower than the rate by so much of each second: the time by which a request may be [late](super::turns::LATE) for
+/// its turn here, and [held up](super::pulse::PATIENCE) on its way to the vendor, without there being a second that has more
+/// than the rate.
+pub(super) const SPARE_MILLIS: u32 = 65;
 
 /// Where devices are counted, a request goes with all of its devices at once. It names no more than this part of what a
 /// second may have, which is what a second can have too many, and is left free.
-const LARGEST_PART: u32 = 32;
+const LARGEST_PART: u32 = 64;
 
 /// The rates of all channels: of vendors as each app has them, of sockets as the AWS account has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,10 +126,10 @@ mod tests {
     fn sockets_of_all_apps_share_what_the_installation_is_set_to_and_vendors_do_not_mind_it() {
         let (app, few) = (an_app(100), rates(7));
         assert_eq!((few.granted(&app, Channel::Ws), few.pace(&app, Channel::Ws).0), (7, None));
-        assert_eq!(few.pace(&app, Channel::Ws).1, Pace { units: 7, millis: 1_050, ramp_secs: 0 });
+        assert_eq!(few.pace(&app, Channel::Ws).1, Pace { units: 7, millis: 1_065, ramp_secs: 0 });
         assert_eq!((few.granted(&app, Channel::Huawei), few.granted(&app, Channel::Apns)), (100, 10_000));
         assert_eq!(few.pace(&app, Channel::Huawei).0, Some(&app.id));
-        assert_eq!((few.largest_request(&app, Channel::Ws), few.largest_request(&app, Channel::Huawei)), (1, 3));
+        assert_eq!((few.largest_request(&app, Channel::Ws), few.largest_request(&app, Channel::Huawei)), (1, 1));
     }
 
     #[test]
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn no_second_has_more_than_the_rate_and_nine_tenths_of_it_are_used() {
         for channel in [Channel::Huawei, Channel::Xiaomi, Channel::Ws] {
-            for rate in [1, 2, 7, 31, 32, 63, 64, 100, 999, 3_000, 6_000] {
+            for rate in [1, 2, 7, 63, 64, 127, 128, 200, 999, 3_000, 6_000] {
                 let (app, rates) = (an_app(rate), rates(rate));
                 let (_, pace) = rates.pace(&app, channel);
                 let largest = match traits(channel).rate_unit {

@@ -16,10 +16,11 @@ use futures::future::{BoxFuture, Shared};
 use tokio::time::{Instant, sleep_until};
 
 use super::RateUnit;
+use super::pulse::{Pulse, UnderWay};
 
-/// How late a request may leave. Timers fire late, and a request takes a moment to be made: half of what a pace leaves
-/// [spare](super::rate::SPARE_MILLIS), the other half of which is for the way to the vendor.
-const LATE: Duration = Duration::from_millis(25);
+/// How late a request may leave. Timers fire late, and a request takes a moment to be made. It is a part of what a pace leaves
+/// [spare](super::rate::SPARE_MILLIS).
+pub(super) const LATE: Duration = Duration::from_millis(20);
 
 /// The turns of a batch's requests.
 #[derive(Clone)]
@@ -129,17 +130,21 @@ impl Turn {
         }
     }
 
-    /// Waits for it, and takes it. A second request has no turn.
-    pub(super) async fn take(&self) -> Result<(), Missed> {
-        let Some(Turns { window: Some(window), is_over, .. }) = &self.turns else { return Ok(()) };
+    /// Waits for it, and takes it, unless the peer it goes to is silent then. A second request has no turn.
+    pub(super) async fn take<'a>(&self, peer: &'a Pulse) -> Result<UnderWay<'a>, Missed> {
+        let Some(Turns { window: Some(window), is_over, .. }) = &self.turns else { return Ok(peer.leave()) };
         if is_over.load(Ordering::Relaxed) {
             return Err(Missed);
         }
         let due = window.clone().await.and_then(|window| window.due(self.before)).ok_or(Missed)?;
         self.near().await;
+        let is_steady = peer.is_steady_before(due + LATE).await;
         let is_late = due.elapsed() > LATE;
         let is_over = is_over.load(Ordering::Relaxed);
-        if is_over || is_late || self.is_taken.swap(true, Ordering::Relaxed) { Err(Missed) } else { Ok(()) }
+        if !is_steady || is_over || is_late || self.is_taken.swap(true, Ordering::Relaxed) {
+            return Err(Missed);
+        }
+        Ok(peer.leave())
     }
 }
 
@@ -162,48 +167,66 @@ mod tests {
         Turns::new(ready(Some(window(units))), unit, 100)
     }
 
+    /// Whether it was taken, of a peer that was never met.
+    async fn has_taken(turn: &Turn) -> bool {
+        turn.take(&Pulse::default()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_leaves_to_a_peer_that_is_silent_and_who_is_late_for_that_does_not_leave_at_all() {
+        let (turns, peer) = (turns(10, RateUnit::Requests), Pulse::default());
+        peer.leave().heard();
+        let first = turns.after(0).take(&peer).await.unwrap();
+        assert!(turns.after(1).take(&peer).await.is_err(), "nothing was heard for a tenth of a second");
+        let (third, ()) = futures::join!(async { turns.after(2).take(&peer).await.is_ok() }, async {
+            tokio::time::sleep(Duration::from_millis(90)).await;
+            first.heard();
+        });
+        assert!(third);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn turns_are_spread_evenly_over_the_window_and_end_with_it() {
         let (turns, now) = (turns(10, RateUnit::Requests), Instant::now());
         for before in 0..10 {
-            turns.after(before).take().await.unwrap();
+            assert!(has_taken(&turns.after(before)).await);
             assert_eq!(now.elapsed().as_millis(), u128::from(1_000 + before * 100), "{before}");
         }
-        assert_eq!(turns.after(10).take().await, Err(Missed));
+        assert!(!has_taken(&turns.after(10)).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_comes_late_is_not_let_and_nobody_twice() {
         let turns = turns(10, RateUnit::Requests);
-        tokio::time::sleep(SECOND + Duration::from_millis(125)).await;
-        assert_eq!(turns.after(0).take().await, Err(Missed));
+        tokio::time::sleep(SECOND + Duration::from_millis(115)).await;
+        assert!(!has_taken(&turns.after(0)).await);
         let turn = turns.after(1);
-        assert_eq!(turn.take().await, Ok(()));
-        assert_eq!(turn.take().await, Err(Missed));
-        assert_eq!(turns.after(2).take().await, Ok(()));
+        assert!(has_taken(&turn).await);
+        assert!(!has_taken(&turn).await);
+        assert!(has_taken(&turns.after(2)).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_turn_comes_after_the_end() {
         let end = Instant::now() + SECOND + SECOND / 2;
         let turns = Turns::new(ready(Some(Window { end, ..window(10) })), RateUnit::Requests, 100);
-        assert_eq!(turns.after(5).take().await, Ok(()));
-        assert_eq!(turns.after(6).take().await, Err(Missed));
+        assert!(has_taken(&turns.after(5)).await);
+        assert!(!has_taken(&turns.after(6)).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_no_rate_is_for_goes_at_any_time() {
         let turn = Turns::freely().after(1_000_000);
-        assert_eq!((turn.take().await, turn.take().await), (Ok(()), Ok(())));
+        assert_eq!((has_taken(&turn).await, has_taken(&turn).await), (true, true));
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_one_leaves_after_the_vendor_has_asked_for_time() {
         let (turns, now) = (turns(10, RateUnit::Requests), Instant::now());
         let before = [turns.after(0), turns.after(1)];
-        assert_eq!(before[0].take().await, Ok(()));
+        assert!(has_taken(&before[0]).await);
         turns.end();
-        assert_eq!((before[1].take().await, turns.after(9).take().await), (Err(Missed), Err(Missed)));
+        assert_eq!((has_taken(&before[1]).await, has_taken(&turns.after(9)).await), (false, false));
         assert_eq!(now.elapsed(), SECOND, "and none waits in vain");
     }
 
@@ -220,8 +243,8 @@ mod tests {
         let (first, second) = (turns.after(0), turns.after(5));
         tokio::time::sleep(SECOND).await;
         assert_eq!(reserved.load(Ordering::Relaxed), 0, "nobody has asked");
-        let taken = futures::join!(second.take(), first.take());
-        assert_eq!((taken, reserved.load(Ordering::Relaxed)), ((Ok(()), Ok(())), 1));
+        let taken = futures::join!(has_taken(&second), has_taken(&first));
+        assert_eq!((taken, reserved.load(Ordering::Relaxed)), ((true, true), 1));
         assert_eq!(now.elapsed(), SECOND * 7 / 2, "a second each for getting ready, reserving and waiting");
     }
 
@@ -229,7 +252,7 @@ mod tests {
     async fn without_a_window_nobody_leaves() {
         let turns = Turns::new(ready(None), RateUnit::Requests, 100);
         turns.after(0).near().await;
-        assert_eq!(turns.after(0).take().await, Err(Missed));
+        assert!(!has_taken(&turns.after(0)).await);
     }
 
     #[tokio::test]

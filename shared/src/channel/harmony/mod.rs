@@ -21,7 +21,7 @@ pub(super) use payload::check;
 
 /// Most tokens in one request (Huawei, error 80300010).
 const MAX_TOKENS: usize = 1_000;
-/// Requests under way at a time: six fill the rate of 6,000 devices a second.
+/// Requests under way at a time. A second's rate is 64 of them (`rate`), over all workers.
 const CONCURRENCY: usize = 8;
 /// `push-type` of what is shown.
 const ALERT: &str = "0";

@@ -15,7 +15,7 @@ use super::{Shared, Target};
 use payload::Payload;
 pub(super) use payload::check;
 
-/// Requests under way at a time: thirty of the least size fill the rate of 3,000 devices a second.
+/// Requests under way at a time. A second's rate is 64 of them (`rate`), over all workers.
 const CONCURRENCY: usize = 16;
 
 /// Sends to Honor's phones.

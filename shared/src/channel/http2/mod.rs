@@ -24,6 +24,7 @@ use http_body_util::Full;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::flight::Flight;
+use super::pulse::Pulse;
 use super::turns::Turn;
 use crate::runtime::Clock;
 
@@ -76,6 +77,7 @@ struct Lines {
     all: Box<[Line]>,
     /// How many requests can be under way on a connection, as far as is known.
     streams: AtomicUsize,
+    pulse: Pulse,
 }
 
 /// A place for one connection.
@@ -161,9 +163,10 @@ impl Pool {
     ) -> Result<Answer, Failure> {
         let (_loaded, stream) = self.stream(site, lines).await?;
         // While it waits for its turn no limit runs: when that is, the caller says.
-        turn.take().await?;
+        let under_way = turn.take(&lines.pulse).await?;
         *had_turn = true;
         let answer = stream.send(request, self.settings.request_timeout, &self.clock).await?;
+        under_way.heard();
         if self.settings.proves.is_some_and(|proves| proves(answer.status)) {
             answer.connection().open_up();
         }
@@ -216,7 +219,8 @@ impl Pool {
         }
         let line = |_| Line { connection: Flight::new(), load: AtomicUsize::new(0) };
         let all = (0..self.settings.connections.max(1)).map(line).collect();
-        let lines = Arc::new(Lines { all, streams: AtomicUsize::new(self.settings.streams.max(1)) });
+        let streams = AtomicUsize::new(self.settings.streams.max(1));
+        let lines = Arc::new(Lines { all, streams, pulse: Pulse::default() });
         if sites.len() >= MAX_SITES {
             // Requests under way keep theirs to the end.
             sites.clear();
