@@ -6,6 +6,7 @@
 //! after that, and into a GOAWAY the reason. Everything else passes untouched.
 
 use std::{
+    future::Future,
     io,
     pin::Pin,
     sync::{
@@ -13,11 +14,13 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::Sleep,
 };
 use tokio_rustls::server::TlsStream;
 
@@ -26,11 +29,16 @@ use super::vendor::Protocols;
 /// Bytes that may wait for the socket before more are taken.
 const HIGH_WATER: usize = 64 * 1024;
 
+/// A client that does not end a connection that we have ended is not waited for any longer.
+const LONGEST_LINGER: Duration = Duration::from_secs(2);
+
 pub(super) struct Wire {
     io: TlsStream<TcpStream>,
     rewriter: Option<Rewriter>,
     waiting: Vec<u8>,
     reset: ResetSwitch,
+    /// For how long the client's end is still waited for, once ours has come.
+    lingers: Option<Pin<Box<Sleep>>>,
 }
 
 /// Makes the connection end with a TCP reset instead of an orderly close, once it is dropped.
@@ -41,12 +49,16 @@ impl ResetSwitch {
     pub(super) fn pull(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
+
+    fn is_pulled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Wire {
     /// A connection whose bytes are left alone.
     pub(super) fn plain(io: TlsStream<TcpStream>, reset: ResetSwitch) -> Self {
-        Self { io, rewriter: None, waiting: Vec::new(), reset }
+        Self { io, rewriter: None, waiting: Vec::new(), reset, lingers: None }
     }
 
     /// A connection that speaks HTTP/2.
@@ -71,6 +83,28 @@ impl Wire {
         };
         self.waiting.drain(..written);
         result
+    }
+}
+
+impl Wire {
+    /// Reads what the client still has to say, up to its own end. Closed without that, the socket would answer it with a
+    /// reset, at which the client's machine throws away answers that it has not read.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reset.is_pulled() {
+            return Poll::Ready(());
+        }
+        let lingers = self.lingers.get_or_insert_with(|| Box::pin(tokio::time::sleep(LONGEST_LINGER)));
+        if lingers.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        loop {
+            let mut rest = [0; 1024];
+            let mut rest = ReadBuf::new(&mut rest);
+            let read = ready!(Pin::new(&mut self.io).poll_read(cx, &mut rest));
+            if read.is_err() || rest.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
     }
 }
 
@@ -102,13 +136,14 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        self.poll_linger(cx).map(Ok)
     }
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.reset.0.load(Ordering::Relaxed) {
+        if self.reset.is_pulled() {
             // It can only fail on a socket that is gone, which is what is wanted.
             let _ = self.io.get_ref().0.set_zero_linger();
         }

@@ -410,11 +410,17 @@ async fn an_answer_that_comes_too_late_is_lost_with_its_connection_and_those_und
     let sandbox = Sandbox::start().await;
     let sender = Sender::start(&sandbox).await;
     let request = || post(SEND, &sender.access_token, message().to_string());
-    sandbox.behave("fcm", json!({"latency_ms": 300, "lost": [{"requests": 1, "how": "reset"}]})).await;
+    sandbox.behave("fcm", json!({"latency_ms": 1_000, "lost": [{"requests": 1, "how": "reset"}]})).await;
     let mut http1 = sandbox.connect_http1("fcm").await;
     assert!(timeout(Duration::from_millis(100), http1.call(request())).await.is_err());
     drop(http1);
     let under_way: Vec<_> = (0..3).map(|_| sender.client.start(request()).unwrap()).collect();
+    let arrived = async {
+        while sandbox.get("/deliveries/count").await["accepted"] != 4 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_millis(900), arrived).await.expect("they are under way");
     // The first had been lost already; what is under way is lost with the connection's end.
     sandbox.behave("fcm", json!({"reset_after": 0})).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -422,7 +428,7 @@ async fn an_answer_that_comes_too_late_is_lost_with_its_connection_and_those_und
     for answer in under_way {
         assert!(receive(answer).await.is_err());
     }
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert_eq!(answered(&sandbox).await, [false; 4]);
 }
 
