@@ -27,6 +27,9 @@ const BARREN: usize = 5;
 /// As many in a batch without a good one are too many, too.
 const BARREN_BATCH: usize = 3;
 
+/// Channels of apps that are remembered, besides those of which nothing is believed. Each takes 12 KB at most.
+const MOST_WINDOWS: usize = 1_000;
+
 /// Remembers the last verdicts of each app's channels, and says whether the next is to be acted on.
 ///
 /// A verdict is an [`Outcome::Delivered`] or [`Outcome::Suspended`] (good: the token lives) or an
@@ -69,6 +72,10 @@ impl Breaker {
         });
         let verdicts: Vec<_> = verdicts.collect();
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if windows.len() >= MOST_WINDOWS {
+            // What is believed of the others has to be learned anew.
+            windows.retain(|_, window| window.is_open());
+        }
         windows.entry((app.clone(), channel)).or_default().record(&verdicts);
     }
 
@@ -346,5 +353,18 @@ mod tests {
         for outcome in silent.iter().chain([&Outcome::Delivered]) {
             assert!(!believes(&breaker, outcome));
         }
+    }
+
+    #[test]
+    fn those_of_which_nothing_is_believed_are_not_forgotten_for_others() {
+        let (breaker, token) = (Breaker::new(), DeviceToken::new("t"));
+        let record = |app: usize, outcome: &Outcome| {
+            let batch = vec![(Ordinal(1), &token, outcome); BARREN_BATCH];
+            breaker.record(&AppId::try_from(app.to_string().as_str()).unwrap(), Channel::Fcm, batch);
+        };
+        record(0, &GONE);
+        (1..2 * MOST_WINDOWS).for_each(|app| record(app, &Outcome::Delivered));
+        assert!(breaker.is_open(&AppId::try_from("0").unwrap(), Channel::Fcm));
+        assert!(breaker.windows.lock().unwrap().len() <= MOST_WINDOWS);
     }
 }
