@@ -22,10 +22,12 @@ const AT_ONCE: usize = 8;
 /// How a batch ended, from the outcome of each of its devices.
 pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now: Timestamp) -> Done {
     let is_tried = |outcome: &Outcome| outcome.is_retryable() && !waits(task.channel, outcome);
-    let is_try = outcomes.iter().any(is_tried);
+    // A vendor that is unwell to those who were sent to is left alone by those who were not.
+    let is_unwell = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Transient(_)));
+    let others_wait = is_unwell.then(|| now.plus(queue::retry_delay(task.tries.min(limits::ATTEMPTS - 1))));
     let has_room = task.attempt < u8::MAX;
     let last = task.tries + 1 >= limits::ATTEMPTS;
-    let mut done = Done { is_try, ..Done::default() };
+    let mut done = Done::default();
     let Tally { delivered, failed, invalid, suppressed, expired } = &mut done.tally;
     for (place, outcome) in outcomes.iter().enumerate() {
         // Each by its own time: what one has to wait is not the end of another.
@@ -39,7 +41,8 @@ pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now:
             // What waits was not tried, and so not tried too often.
             retryable if has_room && in_time && (!last || !is_tried(retryable)) => {
                 done.retry.push(place as u16);
-                done.not_before = done.not_before.max(next);
+                done.not_before = done.not_before.max(next.or(others_wait));
+                done.is_try |= is_tried(retryable);
             }
             _ if !in_time => *expired += 1,
             _ => *failed += 1,
@@ -240,6 +243,11 @@ mod tests {
         let both = task(Channel::Fcm, 1, &[0, 1]);
         let done = settle(&both, &push(3_600), &[Outcome::Transient(None), Outcome::Unsent], NOW);
         assert_eq!((done.retry.as_slice(), done.is_try, done.not_before), (&[0, 1][..], true, Some(NOW.plus_secs(8))));
+        // Also when there is no other try for that one; and it has all of its own before it.
+        let last = task(Channel::Fcm, limits::ATTEMPTS - 1, &[0, 1]);
+        let done = settle(&last, &push(3_600), &[Outcome::Transient(None), Outcome::Unsent], NOW);
+        assert_eq!((done.tally.failed, done.retry.as_slice(), done.is_try), (1, &[1][..], false));
+        assert_eq!(done.not_before, Some(NOW.plus_secs(900)));
         // No ledger has names for more parts of a slice.
         let end = DeliverTask { attempt: u8::MAX, ..task(Channel::Fcm, 0, &[0, 1]) };
         let done = settle(&end, &push(3_600), &[Outcome::Unsent, Outcome::Transient(None)], NOW);
@@ -261,7 +269,8 @@ mod tests {
         let done = settle(&task(Channel::Huawei, limits::ATTEMPTS - 1, &[0, 1]), &push(86_400), &fast, NOW);
         assert_eq!((done.is_try, done.retry.as_slice()), (false, &[0, 1][..]));
         let done = settle(&task(Channel::Apns, limits::ATTEMPTS - 1, &[0, 1]), &push(86_400), &fast, NOW);
-        assert_eq!((done.is_try, done.retry.as_slice(), done.tally.failed), (true, &[1][..], 1));
+        // Whoever goes again was not tried.
+        assert_eq!((done.is_try, done.retry.as_slice(), done.tally.failed), (false, &[1][..], 1));
     }
 
     #[test]
