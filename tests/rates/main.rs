@@ -21,13 +21,15 @@ const SECOND: i64 = 1_000;
 /// One test at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// One request a device, over HTTP/2; and many devices a request.
+/// One request a device; and many devices a request, to a vendor that takes its time to answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_second_has_more_than_the_rate_and_nine_tenths_of_it_are_used() {
     let _alone = ALONE.lock().await;
-    for (channel, devices, rate) in [(Channel::Apns, 20_000, 2_000), (Channel::Huawei, 10_000, 2_000)] {
+    for (channel, devices, rate, latency) in [(Channel::Apns, 20_000, 2_000, 0), (Channel::Huawei, 10_000, 2_000, 200)]
+    {
         let stack = Stack::start_with(env!("CARGO_BIN_EXE_stack"), &["--concurrency", ENVIRONMENTS]).await;
         set_rate(&stack, channel, rate).await;
+        stack.local(Method::PUT, &format!("vendors/{channel}"), Some(json!({"latency_ms": latency}))).await;
         let token = |n: u32, device: u32| format!("{:064x}", n * DEVICES_PER_USER + device);
         let phone = |n, device| stack.phone(&format!("phone{device}"), channel, &token(n, device));
         stack.populate(devices / DEVICES_PER_USER, &[], |n| (0..DEVICES_PER_USER).map(|d| phone(n, d)).collect()).await;

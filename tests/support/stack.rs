@@ -229,7 +229,16 @@ impl Stack {
 
     /// Whether nothing is queued and nothing runs, or no more does before a time is over.
     pub async fn is_idle_within(&self, millis: u64) -> bool {
-        let url = format!("{}/_local/idle?timeout_ms={millis}", self.base);
+        self.is_success(&format!("idle?timeout_ms={millis}")).await
+    }
+
+    /// The same, and nothing is queued for later either.
+    pub async fn is_settled_within(&self, millis: u64) -> bool {
+        self.is_success(&format!("idle?timeout_ms={millis}&delayed=true")).await
+    }
+
+    async fn is_success(&self, path: &str) -> bool {
+        let url = format!("{}/_local/{path}", self.base);
         self.http.get(url).send().await.unwrap().status().is_success()
     }
 

@@ -170,7 +170,6 @@ impl Deliver {
         // What was sent was sent: nothing may come between it and the ledger that could make it be sent again, or take the
         // time that is left for writing it. If this process dies after, the next push finds dead what is dead.
         let settled = self.finish(deadline, key, targets, settled, metrics()).await?;
-        self.slow_down(app, task.channel, &outcomes).await;
         let metrics = self.clean_up(app, task, &outcomes, sent_at).await;
         self.metrics.emit(&metrics, self.clock.now());
         Ok(Some(settled))

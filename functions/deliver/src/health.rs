@@ -145,27 +145,14 @@ impl Deliver {
         }
     }
 
-    /// A vendor that asked for time gets it from everyone.
-    pub(crate) async fn slow_down(&self, app: &App, channel: Channel, outcomes: &[Outcome]) {
-        let Some(wait) = pause(channel, outcomes) else { return };
+    /// A vendor that asks for time gets it from everyone.
+    pub(crate) async fn slow_down(&self, app: &App, channel: Channel, wait: Duration) {
         let (scope, now) = (channel::scope(app, channel), self.clock.now());
+        let wait = wait.clamp(SHORTEST_PAUSE, LONGEST_WAIT);
         if let Err(error) = self.pace.push_back(scope, channel, wait, now).await {
             warn!(app.id = %app.id, %channel, error = chain(&error), "The channel could not be slowed down");
         }
     }
-}
-
-/// For how long the whole channel is let alone after these outcomes.
-pub(crate) fn pause(channel: Channel, outcomes: &[Outcome]) -> Option<Duration> {
-    if !channel::traits(channel).throttles_the_app {
-        return None;
-    }
-    let asked = outcomes.iter().filter_map(|outcome| match outcome {
-        Outcome::Throttled(wait) => Some(wait.unwrap_or(SHORTEST_PAUSE)),
-        Outcome::Transient(wait) => *wait,
-        _ => None,
-    });
-    asked.max().map(|wait| wait.min(LONGEST_WAIT))
 }
 
 /// The beginning of the next day of quotas.
@@ -200,24 +187,6 @@ mod tests {
             assert_eq!(health(Channel::Fcm, outcomes, doubted), expected, "{outcomes:?} {doubted}");
         }
         assert_eq!(health(Channel::Ws, &[DEAD; 9], true), Health::Well { known: false });
-    }
-
-    #[test]
-    fn a_vendor_that_asks_for_time_gets_it_and_no_more_than_an_hour() {
-        let secs = |secs| Some(Duration::from_secs(secs));
-        for (channel, outcomes, expected) in [
-            (Channel::Huawei, &[Outcome::Delivered][..], None),
-            (Channel::Huawei, &[Outcome::Throttled(None)], secs(1)),
-            (Channel::Huawei, &[Outcome::Throttled(secs(7)), Outcome::Transient(secs(9))], secs(9)),
-            (Channel::Fcm, &[Outcome::Throttled(secs(999_999))], secs(3_600)),
-            (Channel::Fcm, &[Outcome::Transient(None)], None),
-            // These say it to one device.
-            (Channel::Apns, &[Outcome::Throttled(secs(7))], None),
-            (Channel::Webpush, &[Outcome::Throttled(secs(7))], None),
-            (Channel::Ws, &[Outcome::Throttled(None)], None),
-        ] {
-            assert_eq!(pause(channel, outcomes), expected, "{channel} {outcomes:?}");
-        }
     }
 
     #[test]

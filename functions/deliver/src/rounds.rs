@@ -7,12 +7,13 @@ use std::time::Duration;
 use fanfare::channel::{self, Target, Turns, ws};
 use fanfare::domain::{App, Channel, Outcome, Push, Timestamp};
 use fanfare::queue::{DeliverTask, Destination};
+use futures::join;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::Deliver;
 use crate::admit::NotNow;
-use crate::health::pause;
 
 /// What must be left of an invocation for a round to be begun.
 const ROUND_MILLIS: i64 = 20_000;
@@ -23,6 +24,9 @@ const ROUND_MILLIS: i64 = 20_000;
 const LEAD: Duration = Duration::from_millis(25);
 /// The furthest.
 const LONGEST_LEAD: Duration = Duration::from_millis(1_600);
+
+/// For how long the store is waited for when a vendor has asked for time: what came of the batch is to be written.
+const PUSH_BACK: Duration = Duration::from_secs(2);
 
 /// What came of a batch.
 pub(crate) struct Sent {
@@ -55,7 +59,21 @@ impl Deliver {
         while deadline.millis_since(self.clock.now()) >= ROUND_MILLIS {
             let targets: Vec<Target> = places.iter().map(|place| all[*place].clone()).collect();
             let (turns, mut why_not) = self.turns(push, app, task, &places, (is_first, lead), deadline);
-            let round = self.senders.send(task.channel, app, push, &targets, turns).await;
+            let mut asked = turns.asked_for_time();
+            let slow_down = async {
+                let mut was_asked = false;
+                // At once, and not when the batch has ended: others take turns meanwhile.
+                while asked.changed().await.is_ok() {
+                    let wait = asked.borrow_and_update().unwrap_or_default();
+                    was_asked = true;
+                    let slowed = timeout(PUSH_BACK, self.slow_down(app, task.channel, wait)).await;
+                    if slowed.is_err() {
+                        warn!(app.id = %app.id, channel = %task.channel, "The channel could not be slowed down in time");
+                    }
+                }
+                was_asked
+            };
+            let (round, was_asked) = join!(self.senders.send(task.channel, app, push, &targets, turns), slow_down);
             places.iter().zip(round.outcomes).for_each(|(place, outcome)| sent.outcomes[*place] = outcome);
             sent.complaint = sent.complaint.or(round.complaint);
             match why_not.try_recv() {
@@ -71,8 +89,11 @@ impl Deliver {
             }
             let is_newborn = is_first && disbelieve_newborn(task.channel, &mut sent.outcomes);
             places = unsent(&sent.outcomes);
-            let is_to_wait = pause(task.channel, &sent.outcomes).is_some();
-            if places.is_empty() || is_to_wait || !push.is_alive_on(task.channel, self.clock.now()) {
+            if places.is_empty()
+                || was_asked
+                || is_unwell(&sent.outcomes)
+                || !push.is_alive_on(task.channel, self.clock.now())
+            {
                 return Ok(sent);
             }
             if is_newborn {
@@ -117,6 +138,13 @@ fn disbelieve_newborn(channel: Channel, outcomes: &mut [Outcome]) -> bool {
     let is_gone = |outcome: &&mut Outcome| channel == Channel::Ws && matches!(outcome, Outcome::InvalidToken { .. });
     let gone = outcomes.iter_mut().filter(is_gone);
     gone.map(|outcome| *outcome = Outcome::Unsent).count() > 0
+}
+
+/// Whether most of what was sent came to nothing for a while: another round would do no better.
+fn is_unwell(outcomes: &[Outcome]) -> bool {
+    let count = |meant: fn(&&Outcome) -> bool| outcomes.iter().filter(meant).count();
+    let tried = count(|outcome| **outcome != Outcome::Unsent);
+    2 * count(|outcome| matches!(outcome, Outcome::Transient(_))) > tried
 }
 
 /// The places of those who go into another round.

@@ -204,6 +204,23 @@ impl AccessTokens {
         flight.get(usable, || async move { this.shared(&name, failed.as_ref(), grant).await }.boxed()).await
     }
 
+    /// Has a token for what is to be sent next.
+    ///
+    /// # Errors
+    ///
+    /// Without one, the outcome of all that would have been sent.
+    pub(super) async fn ready(
+        &self,
+        name: &str,
+        complaint: &Complaint,
+        grant: impl FnOnce() -> BoxFuture<'static, Result<Granted, GrantError>> + Send + 'static,
+    ) -> Result<(), Outcome> {
+        self.get(name, None, grant).await.map(drop).map_err(|error| {
+            complaint.of_grant(&error);
+            error.outcome()
+        })
+    }
+
     /// Sends to so many devices with an access token; once more, with another, if the vendor does not accept the first and
     /// the request has a second turn. `send` answers `None` where it does not, else one outcome for each device. Why there is
     /// no token is said in the batch's complaint.

@@ -45,6 +45,10 @@ impl Unready {
     }
 }
 
+/// Connections that stand before the first request leaves, where each takes one request; more are opened when they are
+/// missed. A second's rate is some sixty requests, so that these do up to a quarter of a second each.
+const FIRST_CONNECTIONS: usize = 16;
+
 /// One push, and those it is for.
 pub(super) struct Batch<'a> {
     pub(super) push: &'a Push,
@@ -70,6 +74,24 @@ impl<'a> Batch<'a> {
     pub(super) fn unreachable(&self, failure: &Failure) -> Vec<Outcome> {
         self.complaint.of_failure(failure);
         self.all(&failure.outcome())
+    }
+
+    /// Opens connections for requests that name up to `most` targets.
+    ///
+    /// # Errors
+    ///
+    /// If there is none to be had, the outcome of all.
+    pub(super) async fn connect(&self, http: &Client, url: &str, most: usize) -> Result<(), Outcome> {
+        let requests = self.targets.len().div_ceil(self.largest(most)).min(FIRST_CONNECTIONS);
+        http.connect(url, requests).await.map_err(|failure| {
+            self.complaint.of_failure(&failure);
+            failure.outcome()
+        })
+    }
+
+    /// How many targets a request names at most, to a vendor that takes so many.
+    pub(super) fn largest(&self, most: usize) -> usize {
+        most.min(self.turns.most()).max(1)
     }
 
     /// Sends one of its requests. Without an answer, the outcome of those whom it was for.
@@ -119,12 +141,12 @@ impl<'a> Batch<'a> {
     }
 
     /// The outcomes of requests that each name up to `most` targets: those of one request share what `key` says of them,
-    /// their wording for one. No more than `concurrency` requests are under way at a time. `send` answers one outcome for
-    /// each of its targets, in their order.
+    /// their wording for one. None is begun before its turn is near, and each then, however long the ones before it take: so
+    /// what takes time and is not the request itself has to come before. `send` answers one outcome for each of its targets,
+    /// in their order.
     pub(super) async fn each_request<K, F>(
         &self,
         most: usize,
-        concurrency: usize,
         key: impl Fn(&'a Target) -> K,
         send: impl Fn(Vec<&'a Target>, Turn) -> F,
     ) -> Vec<Outcome>
@@ -132,25 +154,32 @@ impl<'a> Batch<'a> {
         K: Ord,
         F: Future<Output = Vec<Outcome>>,
     {
+        if !self.turns.are_had().await {
+            return self.all(&Outcome::Unsent);
+        }
         let mut groups: BTreeMap<K, Vec<usize>> = BTreeMap::new();
         for (place, target) in self.targets.iter().enumerate() {
             groups.entry(key(target)).or_default().push(place);
         }
-        let requests = groups.values().flat_map(|places| places.chunks(most.min(self.turns.most()).max(1)));
+        let requests = groups.values().flat_map(|places| places.chunks(self.largest(most)));
         let mut before = 0;
         // Collected first: a stream that maps would ask more of lifetimes than a spawned task can prove.
         let requests: Vec<_> = requests
             .map(|places| {
                 let targets = places.iter().map(|place| &self.targets[*place]).collect();
-                let turn = self.turns.after(before);
+                let (turn, send) = (self.turns.after(before), &send);
                 before += self.turns.units(places.len());
-                send(targets, turn).map(move |outcomes| (places, outcomes))
+                async move {
+                    turn.near().await;
+                    (places, send(targets, turn).await)
+                }
             })
             .collect();
+        let all = requests.len().max(1);
         // A target whose outcome should be lost would be tried again.
         let mut outcomes = self.all(&Outcome::Transient(None));
         stream::iter(requests)
-            .buffer_unordered(concurrency.max(1))
+            .buffer_unordered(all)
             .for_each(|(places, answered)| {
                 answered.iter().for_each(|outcome| self.heed(outcome));
                 places.iter().zip(answered).for_each(|(place, outcome)| outcomes[*place] = outcome);
@@ -162,10 +191,13 @@ impl<'a> Batch<'a> {
 
     /// A vendor that asks for time is sent nothing more of the batch.
     fn heed(&self, outcome: &Outcome) {
-        if traits(self.channel).throttles_the_app
-            && matches!(outcome, Outcome::Throttled(_) | Outcome::Transient(Some(_)))
-        {
-            self.turns.end();
+        if !traits(self.channel).throttles_the_app {
+            return;
+        }
+        match outcome {
+            Outcome::Throttled(wait) => self.turns.end(wait.unwrap_or_default()),
+            Outcome::Transient(Some(wait)) => self.turns.end(*wait),
+            _ => {}
         }
     }
 
@@ -198,7 +230,12 @@ pub(super) struct ByWording<T>(BTreeMap<Wording, T>);
 impl<T> ByWording<T> {
     /// That of a target of the batch.
     pub(super) fn of(&self, target: &Target) -> Option<&T> {
-        self.0.get(&target.wording)
+        self.get(target.wording)
+    }
+
+    /// That of a wording that occurs.
+    pub(super) fn get(&self, wording: Wording) -> Option<&T> {
+        self.0.get(&wording)
     }
 }
 
@@ -362,6 +399,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn requests_leave_at_their_turns_however_long_those_before_them_take() {
+        let (push, targets, clock) = (a_push(), targets(60), Clock::system());
+        let (start, length) = (Instant::now(), Duration::from_secs(1));
+        let window = Window { start, length, units: 60, end: start + length };
+        let turns = Turns::new(ready(Some(window)), RateUnit::Devices, 2);
+        let (peer, left) = (&Pulse::default(), &Mutex::new(Vec::new()));
+        let outcomes = Batch::new(Channel::Huawei, &push, &targets, &clock, turns)
+            .each_request(
+                1_000,
+                |target| target.wording,
+                |request, turn| async move {
+                    let taken = turn.take(peer).await;
+                    left.lock().unwrap().push((start.elapsed().as_millis(), request.len()));
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                    vec![if taken.is_ok() { Outcome::Delivered } else { Outcome::Unsent }; request.len()]
+                },
+            )
+            .await;
+        assert_eq!(outcomes, vec![Outcome::Delivered; 60]);
+        let expected: Vec<_> = (0..30).map(|n| ((n * 1_000_u128).div_ceil(30), 2)).collect();
+        assert_eq!(*left.lock().unwrap(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_request_names_no_more_than_it_may_and_none_of_another_wording() {
         let (push, mut targets, clock) = (a_push(), targets(25), Clock::system());
         targets.iter_mut().enumerate().for_each(|(n, target)| target.wording = Wording(n as u8 % 2));
@@ -369,7 +430,6 @@ mod tests {
         let outcomes = batch(&push, &targets, &clock)
             .each_request(
                 5,
-                2,
                 |target| target.wording,
                 |request, _| {
                     asked.lock().unwrap().push((request.len(), request[0].wording));
@@ -388,6 +448,28 @@ mod tests {
         assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Transient(None)).count(), 6);
         // The first request names 0, 2, 4, 6 and 8, and answers the last first.
         assert_eq!(outcomes[0], Outcome::Throttled(Some(Duration::from_secs(8))));
+    }
+
+    #[test]
+    fn a_vendor_that_asks_for_time_is_heeded_where_it_means_the_app() {
+        let (push, clock) = (a_push(), Clock::system());
+        let secs = |secs| Some(Duration::from_secs(secs));
+        for (channel, outcomes, expected) in [
+            (Channel::Huawei, &[Outcome::Delivered][..], None),
+            (Channel::Huawei, &[Outcome::Throttled(None)], Some(Duration::ZERO)),
+            (Channel::Huawei, &[Outcome::Throttled(secs(7)), Outcome::Transient(secs(9))], secs(9)),
+            (Channel::Fcm, &[Outcome::Transient(None)], None),
+            // These say it to one device.
+            (Channel::Apns, &[Outcome::Throttled(secs(7))], None),
+            (Channel::Webpush, &[Outcome::Throttled(secs(7))], None),
+            (Channel::Ws, &[Outcome::Throttled(None)], None),
+        ] {
+            let turns = Turns::freely();
+            let asked = turns.asked_for_time();
+            let batch = Batch::new(channel, &push, &[], &clock, turns);
+            outcomes.iter().for_each(|outcome| batch.heed(outcome));
+            assert_eq!(*asked.borrow(), expected, "{channel} {outcomes:?}");
+        }
     }
 
     #[test]

@@ -54,19 +54,27 @@ impl<'a> ClientCredentials<'a> {
         Self { shared, batch, channel, client, name }
     }
 
+    /// Has an access token for what is to be sent next; without one, the outcome of all.
+    pub(super) async fn ready(&self) -> Result<(), Outcome> {
+        self.shared.tokens.ready(&self.name, &self.batch.complaint, self.grant()).await
+    }
+
     /// Sends to so many devices with an access token, as [`AccessTokens::send_to`](super::access::AccessTokens::send_to) does.
     pub(super) async fn send_to<F>(&self, count: usize, send: impl Fn(AccessToken) -> F) -> Vec<Outcome>
     where
         F: Future<Output = Option<Vec<Outcome>>>,
     {
+        self.shared.tokens.send_to(&self.name, (count, &self.batch.complaint), self.grant(), send).await
+    }
+
+    fn grant(&self) -> impl Fn() -> BoxFuture<'static, Result<Granted, GrantError>> + Clone + Send + 'static + use<> {
         let (shared, channel, token_uri) = (self.shared.clone(), self.channel, self.client.token_uri.to_owned());
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", self.client.id)
             .append_pair("client_secret", self.client.secret.expose_secret())
             .finish();
-        let grant = move || grant(shared.clone(), channel, token_uri.clone(), form.clone());
-        self.shared.tokens.send_to(&self.name, (count, &self.batch.complaint), grant, send).await
+        move || grant(shared.clone(), channel, token_uri.clone(), form.clone())
     }
 }
 

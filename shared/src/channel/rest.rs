@@ -98,11 +98,15 @@ impl Client {
         Ok(self.pool.send(&site, turn, request).await?)
     }
 
-    /// Opens what connections so many requests will need that go there. What keeps them from standing, the requests will say.
-    pub(super) async fn connect(&self, url: &str, requests: usize) {
-        if let Some(site) = url.parse::<Uri>().ok().and_then(|uri| Site::new(&uri, "").ok()) {
-            drop(self.pool.connect(&site, requests).await);
-        }
+    /// Opens what connections so many requests will need that go there.
+    ///
+    /// # Errors
+    ///
+    /// When the address is none, or no connection stands.
+    pub(super) async fn connect(&self, url: &str, requests: usize) -> Result<(), NoAnswer> {
+        let uri: Uri = url.parse().map_err(|_| NoAnswer::Unmade)?;
+        let site = Site::new(&uri, "").map_err(|_| NoAnswer::Unmade)?;
+        Ok(self.pool.connect(&site, requests).await?)
     }
 }
 

@@ -7,12 +7,12 @@
 //! and signed, its access token is there, its connection stands. Turns that were taken before would pass meanwhile.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::RateUnit;
@@ -30,8 +30,8 @@ pub struct Turns {
     unit: RateUnit,
     /// Most devices in a request.
     most: usize,
-    /// Whether the vendor has asked for time.
-    is_over: Arc<AtomicBool>,
+    /// For how long the vendor has asked for time.
+    asked: watch::Sender<Option<Duration>>,
 }
 
 /// What is reserved for a batch.
@@ -56,13 +56,13 @@ impl Turns {
     /// Turns of the window that `reserve` brings when the first is asked for, if it does, for requests that name no more than
     /// `most` devices.
     pub fn new(reserve: impl Future<Output = Option<Window>> + Send + 'static, unit: RateUnit, most: usize) -> Self {
-        Self { window: Some(reserve.boxed().shared()), unit, most: most.max(1), is_over: Arc::default() }
+        Self { window: Some(reserve.boxed().shared()), unit, most: most.max(1), asked: watch::Sender::default() }
     }
 
     /// Turns at any time.
     #[cfg(test)]
     pub(crate) fn freely() -> Self {
-        Self { window: None, unit: RateUnit::Requests, most: usize::MAX, is_over: Arc::default() }
+        Self { window: None, unit: RateUnit::Requests, most: usize::MAX, asked: watch::Sender::default() }
     }
 
     /// Most devices in a request.
@@ -78,9 +78,22 @@ impl Turns {
         }
     }
 
-    /// Lets no more leave.
-    pub(super) fn end(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
+    /// Lets no more leave: the vendor has asked for so much time.
+    pub(super) fn end(&self, wait: Duration) {
+        self.asked.send_if_modified(|asked| {
+            let is_longer = asked.is_none_or(|before| before < wait);
+            *asked = Some(wait).max(*asked);
+            is_longer
+        });
+    }
+
+    /// For how long the vendor asks for time, as soon as it does, and again when it asks for more. It ends with the turns.
+    pub fn asked_for_time(&self) -> watch::Receiver<Option<Duration>> {
+        self.asked.subscribe()
+    }
+
+    fn are_over(&self) -> bool {
+        self.asked.borrow().is_some()
     }
 
     /// Asks for the window. Without one nobody has a turn.
@@ -122,35 +135,36 @@ impl Turn {
 
     /// Waits until it is about to come, so as not to hold meanwhile what others need.
     pub(super) async fn near(&self) {
-        if let Some(Turns { window: Some(window), is_over, .. }) = &self.turns
+        if let Some(turns @ Turns { window: Some(window), .. }) = &self.turns
             && let Some(due) = window.clone().await.and_then(|window| window.due(self.before))
-            && !is_over.load(Ordering::Relaxed)
+            && !turns.are_over()
         {
             sleep_until(due).await;
         }
     }
 
-    /// Waits for it, and takes it, unless the peer it goes to is silent then. A second request has no turn.
-    pub(super) async fn take<'a>(&self, peer: &'a Pulse) -> Result<UnderWay<'a>, Missed> {
-        let Some(Turns { window: Some(window), is_over, .. }) = &self.turns else { return Ok(peer.leave()) };
-        if is_over.load(Ordering::Relaxed) {
+    /// Waits for it, and takes it, unless the peer it goes to is silent then. A second request has no turn. What no rate is for
+    /// is answered otherwise than what one is for, and says nothing of how that is.
+    pub(super) async fn take<'a>(&self, peer: &'a Pulse) -> Result<Option<UnderWay<'a>>, Missed> {
+        let Some(turns @ Turns { window: Some(window), .. }) = &self.turns else { return Ok(None) };
+        if turns.are_over() {
             return Err(Missed);
         }
         let due = window.clone().await.and_then(|window| window.due(self.before)).ok_or(Missed)?;
         self.near().await;
         let is_steady = peer.is_steady_before(due + LATE).await;
         let is_late = due.elapsed() > LATE;
-        let is_over = is_over.load(Ordering::Relaxed);
-        if !is_steady || is_over || is_late || self.is_taken.swap(true, Ordering::Relaxed) {
+        if !is_steady || turns.are_over() || is_late || self.is_taken.swap(true, Ordering::Relaxed) {
             return Err(Missed);
         }
-        Ok(peer.leave())
+        Ok(Some(peer.leave()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::ready;
+    use std::sync::Arc;
     use std::sync::atomic::AtomicU32;
 
     use super::*;
@@ -176,7 +190,7 @@ mod tests {
     async fn nobody_leaves_to_a_peer_that_is_silent_and_who_is_late_for_that_does_not_leave_at_all() {
         let (turns, peer) = (turns(10, RateUnit::Requests), Pulse::default());
         peer.leave().heard();
-        let first = turns.after(0).take(&peer).await.unwrap();
+        let first = turns.after(0).take(&peer).await.unwrap().unwrap();
         assert!(turns.after(1).take(&peer).await.is_err(), "nothing was heard for a tenth of a second");
         let (third, ()) = futures::join!(async { turns.after(2).take(&peer).await.is_ok() }, async {
             tokio::time::sleep(Duration::from_millis(90)).await;
@@ -216,8 +230,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_no_rate_is_for_goes_at_any_time() {
-        let turn = Turns::freely().after(1_000_000);
-        assert_eq!((has_taken(&turn).await, has_taken(&turn).await), (true, true));
+        let (turn, peer) = (Turns::freely().after(1_000_000), Pulse::default());
+        for _ in 0..2 {
+            assert!(turn.take(&peer).await.unwrap().is_none(), "and is not counted");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -225,7 +241,12 @@ mod tests {
         let (turns, now) = (turns(10, RateUnit::Requests), Instant::now());
         let before = [turns.after(0), turns.after(1)];
         assert!(has_taken(&before[0]).await);
-        turns.end();
+        let mut asked = turns.asked_for_time();
+        [7, 3, 9].into_iter().for_each(|secs| turns.end(SECOND * secs));
+        assert!(asked.has_changed().unwrap());
+        assert_eq!(*asked.borrow_and_update(), Some(SECOND * 9));
+        turns.end(SECOND);
+        assert!(!asked.has_changed().unwrap(), "it has as much already");
         assert_eq!((has_taken(&before[1]).await, has_taken(&turns.after(9)).await), (false, false));
         assert_eq!(now.elapsed(), SECOND, "and none waits in vain");
     }

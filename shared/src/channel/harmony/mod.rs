@@ -21,8 +21,6 @@ pub(super) use payload::check;
 
 /// Most tokens in one request (Huawei, error 80300010).
 const MAX_TOKENS: usize = 1_000;
-/// Requests under way at a time. A second's rate is 64 of them (`rate`), over all workers.
-const CONCURRENCY: usize = 8;
 /// `push-type` of what is shown.
 const ALERT: &str = "0";
 
@@ -42,16 +40,14 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &HarmonyCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(self, credentials, batch) {
-            Ok(job) => {
-                batch
-                    .each_request(
-                        MAX_TOKENS,
-                        CONCURRENCY,
-                        |target| target.wording,
-                        |targets, turn| job.send(targets, turn),
-                    )
-                    .await
-            }
+            Ok(job) => match batch.connect(&self.shared.http, &job.url, MAX_TOKENS).await {
+                Ok(()) => {
+                    batch
+                        .each_request(MAX_TOKENS, |target| target.wording, |targets, turn| job.send(targets, turn))
+                        .await
+                }
+                Err(outcome) => batch.all(&outcome),
+            },
             Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }

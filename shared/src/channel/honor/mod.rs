@@ -15,9 +15,6 @@ use super::{Shared, Target};
 use payload::Payload;
 pub(super) use payload::check;
 
-/// Requests under way at a time. A second's rate is 64 of them (`rate`), over all workers.
-const CONCURRENCY: usize = 16;
-
 /// Sends to Honor's phones.
 pub(super) struct Sender {
     shared: Shared,
@@ -31,12 +28,18 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &HonorCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(&self.shared, credentials, batch) {
-            Ok(job) => {
-                let most = usize::from(credentials.max_batch);
-                batch
-                    .each_request(most, CONCURRENCY, |target| target.wording, |targets, turn| job.send(targets, turn))
-                    .await
-            }
+            Ok(job) => match job.ready(usize::from(credentials.max_batch)).await {
+                Ok(()) => {
+                    batch
+                        .each_request(
+                            usize::from(credentials.max_batch),
+                            |target| target.wording,
+                            |targets, turn| job.send(targets, turn),
+                        )
+                        .await
+                }
+                Err(outcome) => batch.all(&outcome),
+            },
             Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
@@ -67,6 +70,12 @@ impl<'a> Job<'a> {
             url: format!("{}/api/v1/{app_id}/sendMessage", endpoint.trim_end_matches('/')),
             payloads: batch.by_wording(payload)?,
         })
+    }
+
+    /// All that takes time and is not a message: a connection, and an access token.
+    async fn ready(&self, most: usize) -> Result<(), Outcome> {
+        self.batch.connect(&self.shared.http, &self.url, most).await?;
+        self.credential.ready().await
     }
 
     /// Sends to the devices of one request.

@@ -134,6 +134,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// Whether nothing more is to be sent on its connection.
+    pub(super) fn is_retired(&self) -> bool {
+        self.connection.streams.is_closed()
+    }
+
     /// Sends the request and reads the whole answer. Dropped or timed out, the stream is reset and free again; HTTP/1.1 has
     /// no such thing, so there the connection ends, and is found unready.
     pub(super) async fn send(
@@ -143,7 +148,7 @@ impl Stream {
         clock: &Clock,
     ) -> Result<Answer, Failure> {
         let connection = &self.connection;
-        if connection.streams.is_closed() {
+        if self.is_retired() {
             // It was given up while this one waited for its turn.
             return Err(Failure::Retired);
         }

@@ -35,8 +35,8 @@ pub(super) use failure::Failure;
 pub(super) use site::Site;
 use speech::Offer;
 
-/// Connections are kept to no more sites than this. An app may be a site of its own, and a function has but so many
-/// sockets.
+/// Connections are kept to no more sites than this, besides those in use. An app may be a site of its own, and a function
+/// has but so many sockets.
 const MAX_SITES: usize = 200;
 
 /// How a vendor wants to be spoken to.
@@ -162,11 +162,18 @@ impl Pool {
         had_turn: &mut bool,
     ) -> Result<Answer, Failure> {
         let (_loaded, stream) = self.stream(site, lines).await?;
+        turn.near().await;
+        if stream.is_retired() {
+            // The turn is not to be spent on a connection that was given up meanwhile.
+            return Err(Failure::Retired);
+        }
         // While it waits for its turn no limit runs: when that is, the caller says.
         let under_way = turn.take(&lines.pulse).await?;
         *had_turn = true;
         let answer = stream.send(request, self.settings.request_timeout, &self.clock).await?;
-        under_way.heard();
+        if let Some(under_way) = under_way {
+            under_way.heard();
+        }
         if self.settings.proves.is_some_and(|proves| proves(answer.status)) {
             answer.connection().open_up();
         }
@@ -222,8 +229,9 @@ impl Pool {
         let streams = AtomicUsize::new(self.settings.streams.max(1));
         let lines = Arc::new(Lines { all, streams, pulse: Pulse::default() });
         if sites.len() >= MAX_SITES {
-            // Requests under way keep theirs to the end.
-            sites.clear();
+            // Whoever has one in use would find its connections missing at its turn.
+            let idle = sites.iter().find(|(_, lines)| Arc::strong_count(lines) == 1).map(|(site, _)| site.clone());
+            idle.and_then(|site| sites.remove(&site));
         }
         sites.insert(site.clone(), lines.clone());
         lines

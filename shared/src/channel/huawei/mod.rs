@@ -17,8 +17,6 @@ pub(super) use payload::check;
 
 /// Most tokens in one request (Huawei, error 80300010).
 const MAX_TOKENS: usize = 1_000;
-/// Requests under way at a time. A second's rate is 64 of them (`rate`), over all workers.
-const CONCURRENCY: usize = 8;
 
 /// Sends to Huawei's phones.
 pub(super) struct Sender {
@@ -33,16 +31,14 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &HuaweiCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(&self.shared, credentials, batch) {
-            Ok(job) => {
-                batch
-                    .each_request(
-                        MAX_TOKENS,
-                        CONCURRENCY,
-                        |target| target.wording,
-                        |targets, turn| job.send(targets, turn),
-                    )
-                    .await
-            }
+            Ok(job) => match job.ready(MAX_TOKENS).await {
+                Ok(()) => {
+                    batch
+                        .each_request(MAX_TOKENS, |target| target.wording, |targets, turn| job.send(targets, turn))
+                        .await
+                }
+                Err(outcome) => batch.all(&outcome),
+            },
             Err(error) => batch.unsendable(&error, &error.outcome()),
         }
     }
@@ -73,6 +69,12 @@ impl<'a> Job<'a> {
             url: format!("{}/v1/{app_id}/messages:send", endpoint.trim_end_matches('/')),
             payloads: batch.by_wording(payload)?,
         })
+    }
+
+    /// All that takes time and is not a message: a connection, and an access token.
+    async fn ready(&self, most: usize) -> Result<(), Outcome> {
+        self.batch.connect(&self.shared.http, &self.url, most).await?;
+        self.credential.ready().await
     }
 
     /// Sends to the devices of one request.

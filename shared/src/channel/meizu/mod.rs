@@ -16,8 +16,6 @@ use payload::Payload;
 
 /// Most tokens in one request (Meizu, "Push API", `pushIds`; older documents allow a thousand).
 const MAX_TOKENS: usize = 100;
-/// Requests under way at a time: 200 requests a second are granted, which this does at 80 ms each.
-const CONCURRENCY: usize = 16;
 /// To push ids, a notification.
 const PATH: &str = "/garcia/api/server/push/varnished/pushByPushId";
 
@@ -34,16 +32,14 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &MeizuCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(&self.shared, credentials, batch) {
-            Ok(job) => {
-                batch
-                    .each_request(
-                        MAX_TOKENS,
-                        CONCURRENCY,
-                        |target| target.wording,
-                        |targets, turn| job.send(targets, turn),
-                    )
-                    .await
-            }
+            Ok(job) => match batch.connect(&self.shared.http, &job.url, MAX_TOKENS).await {
+                Ok(()) => {
+                    batch
+                        .each_request(MAX_TOKENS, |target| target.wording, |targets, turn| job.send(targets, turn))
+                        .await
+                }
+                Err(outcome) => batch.all(&outcome),
+            },
             Err(error) => batch.unsendable(&error, &Outcome::Permanent),
         }
     }

@@ -32,8 +32,6 @@ const SEND: &str = "/server/v1/message/notification/unicast_batch";
 const MAX_MESSAGES: usize = 1_000;
 /// Most bytes of a request. OPPO publishes no limit; servers of its kind often take no longer form than 2 MB.
 const MAX_REQUEST_BYTES: usize = 512 * 1024;
-/// Requests under way at a time: a few fill the rate of 5,000 devices a second.
-const CONCURRENCY: usize = 8;
 
 /// Sends to OPPO's phones.
 pub(super) struct Sender {
@@ -48,12 +46,14 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &OppoCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(&self.shared, credentials, batch) {
-            Ok(job) => {
-                let most = job.most();
-                batch
-                    .each_request(most, CONCURRENCY, |target| target.wording, |targets, turn| job.send(targets, turn))
-                    .await
-            }
+            Ok(job) => match job.ready(job.most()).await {
+                Ok(()) => {
+                    batch
+                        .each_request(job.most(), |target| target.wording, |targets, turn| job.send(targets, turn))
+                        .await
+                }
+                Err(outcome) => batch.all(&outcome),
+            },
             Err(error) => batch.unsendable(&error, &Outcome::Permanent),
         }
     }
@@ -86,6 +86,12 @@ impl<'a> Job<'a> {
     fn most(&self) -> usize {
         let sizes = self.batch.targets.iter().filter_map(|target| Some(self.payloads.of(target)?.most_bytes(target)));
         (MAX_REQUEST_BYTES / sizes.max().unwrap_or(1).max(1)).clamp(1, MAX_MESSAGES)
+    }
+
+    /// All that takes time and is not a message: a connection, and an access token.
+    async fn ready(&self, most: usize) -> Result<(), Outcome> {
+        self.batch.connect(&self.shared.http, &self.url, most).await?;
+        self.credential.ready().await
     }
 
     /// Sends to the devices of one request; once more, with another access token, if the first is refused.

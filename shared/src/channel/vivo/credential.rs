@@ -46,14 +46,22 @@ impl<'a> Credential<'a> {
         Self { shared, credentials, batch, name }
     }
 
+    /// Has an access token for what is to be sent next; without one, the outcome of all.
+    pub(super) async fn ready(&self) -> Result<(), Outcome> {
+        self.shared.tokens.ready(&self.name, &self.batch.complaint, self.grant()).await
+    }
+
     /// Sends to so many devices with an access token, as [`AccessTokens::send_to`](crate::channel::access::AccessTokens::send_to) does.
     pub(super) async fn send_to<F>(&self, count: usize, send: impl Fn(AccessToken) -> F) -> Vec<Outcome>
     where
         F: Future<Output = Option<Vec<Outcome>>>,
     {
+        self.shared.tokens.send_to(&self.name, (count, &self.batch.complaint), self.grant(), send).await
+    }
+
+    fn grant(&self) -> impl Fn() -> BoxFuture<'static, Result<Granted, GrantError>> + Clone + Send + 'static + use<> {
         let (shared, credentials, now) = (self.shared.clone(), self.credentials.clone(), self.batch.clock.now());
-        let grant = move || grant(shared.clone(), credentials.clone(), now);
-        self.shared.tokens.send_to(&self.name, (count, &self.batch.complaint), grant, send).await
+        move || grant(shared.clone(), credentials.clone(), now)
     }
 }
 

@@ -131,7 +131,8 @@ impl<'a> Job<'a> {
         }
         let connect = |(service, count): (&Url, usize)| {
             let (http, service) = (self.shared.http.clone(), service.to_string());
-            async move { http.connect(&service, count.min(CONCURRENCY)).await }
+            // What keeps them from standing, the requests will say: it is one of several services.
+            async move { drop(http.connect(&service, count.min(CONCURRENCY)).await) }
         };
         join_all(services.into_values().map(connect)).await;
     }

@@ -18,8 +18,6 @@ pub(super) use payload::check;
 
 /// Most tokens in one request (Xiaomi, "Server API", `registration_id`).
 const MAX_TOKENS: usize = 1_000;
-/// Requests under way at a time: the least rate that Xiaomi grants is 500 requests a second, of up to half a million devices.
-const CONCURRENCY: usize = 16;
 
 /// Sends to Xiaomi's phones.
 pub(super) struct Sender {
@@ -34,11 +32,14 @@ impl Sender {
     /// One outcome for each target of the batch.
     pub(super) async fn send(&self, credentials: &XiaomiCredentials, batch: &Batch<'_>) -> Vec<Outcome> {
         match Job::new(&self.shared, credentials, batch) {
-            Ok(job) => {
-                let job = &job;
-                let key = |target| (job.package(target), target.wording);
-                batch.each_request(MAX_TOKENS, CONCURRENCY, key, |targets, turn| job.send(targets, turn)).await
-            }
+            Ok(job) => match batch.connect(&self.shared.http, &job.url, MAX_TOKENS).await {
+                Ok(()) => {
+                    let job = &job;
+                    let key = |target| (job.package(target), target.wording);
+                    batch.each_request(MAX_TOKENS, key, |targets, turn| job.send(targets, turn)).await
+                }
+                Err(outcome) => batch.all(&outcome),
+            },
             Err(error) => batch.unsendable(&error, &Outcome::Permanent),
         }
     }
