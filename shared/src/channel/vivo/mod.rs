@@ -113,7 +113,8 @@ impl<'a> Job<'a> {
                 match self.post(SAVE, &token, &Turn::free(), || payload.saved(self.batch.remaining_secs())).await {
                     Verdict::Taken { task: Some(task), .. } => {
                         saved.get_or_init(|| task);
-                        Some(vec![Outcome::Delivered])
+                        // Nobody was sent to, and whether the access token is accepted there, that will say.
+                        Some(vec![Outcome::Unsent])
                     }
                     // Saved, and it does not say as what; and no answer here is about devices.
                     Verdict::Taken { .. } | Verdict::Invalid(_) => Some(vec![Outcome::Transient(None)]),

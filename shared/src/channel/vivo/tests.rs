@@ -1,16 +1,18 @@
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base16ct::lower::encode_string;
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::*;
-use crate::channel::Turns;
 use crate::channel::testkit::{
     self, Asked, MovedClock, Reply, Vendor, a_live_push, a_rich_push, shared, target, targets,
 };
+use crate::channel::{RateUnit, Turns, Window};
 use crate::domain::{Channel, Push, Wording};
 use crate::runtime::Clock;
 
@@ -155,6 +157,21 @@ async fn a_new_token_that_is_refused_too_is_no_reason_for_a_third_try() {
     let vendor = vendor(|_| refused(10_000)).await;
     assert_eq!(send_to(&vendor, &targets(2)).await, vec![Outcome::Auth; 2]);
     assert_eq!(counts(&vendor), [2, 0, 2, 0]);
+}
+
+#[tokio::test]
+async fn a_token_that_saves_messages_and_sends_none_is_not_renewed_for_ever() {
+    let vendor = vendor(|asked| if asked.path == SEND_TO_LIST { refused(10_000) } else { taken(asked) }).await;
+    let (clock, targets) = (Clock::system(), targets(3));
+    let (push, sender, credentials) = (a_live_push(&clock), Sender::new(shared(&vendor, &clock)), credentials(&vendor));
+    for expected in [Outcome::Unsent, Outcome::Auth] {
+        let (start, length) = (Instant::now(), Duration::from_secs(5));
+        let window = Window { start: start + Duration::from_millis(500), length, units: 3, end: start + length };
+        let turns = Turns::new(ready(Some(window)), RateUnit::Devices, MAX_LIST);
+        let batch = Batch::new(Channel::Vivo, &push, &targets, &clock, turns);
+        assert_eq!(sender.send(&credentials, &batch).await, vec![expected; 3], "of one turn");
+    }
+    assert_eq!(counts(&vendor), [2, 0, 2, 2]);
 }
 
 #[tokio::test]
