@@ -89,7 +89,13 @@ impl<'a> Job<'a> {
         if let Verdict::All(outcome) = &verdict {
             self.batch.complaint.of_answer(outcome, status, &code.map(|code| code.to_string()).unwrap_or_default());
         }
-        verdict.outcomes(&targets)
+        let outcomes = verdict.outcomes(&targets);
+        if self.package(targets[0]) == self.credentials.package {
+            return outcomes;
+        }
+        // Whoever registered can have named any package. That it is not one of the app's is no matter of the app's.
+        let of_device = |outcome| if outcome == Outcome::Config { Outcome::NotEntitled } else { outcome };
+        outcomes.into_iter().map(of_device).collect()
     }
 }
 

@@ -209,3 +209,19 @@ async fn a_turn_is_asked_for_when_there_is_a_connection() {
     assert_eq!((outcomes, connected), (vec![Outcome::Unsent; 3], Ok(())));
     assert!(vendor.asked().is_empty());
 }
+
+#[tokio::test]
+async fn a_package_that_a_device_named_and_the_app_does_not_have_is_the_devices_own_matter() {
+    let vendor = Vendor::start(|asked| match fields(asked)["restricted_package_name"].as_str() {
+        "com.example.app" => taken(""),
+        _ => error(22_022),
+    })
+    .await;
+    let mut targets = targets(3);
+    targets[1].package = Some("not.the.app".to_owned());
+    assert_eq!(send_to(&vendor, &targets).await, [Outcome::Delivered, Outcome::NotEntitled, Outcome::Delivered]);
+
+    let vendor = Vendor::start(|_| error(22_022)).await;
+    targets[2].package = Some("com.example.app".to_owned());
+    assert_eq!(send_to(&vendor, &targets).await, [Outcome::Config, Outcome::NotEntitled, Outcome::Config]);
+}
