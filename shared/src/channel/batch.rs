@@ -262,26 +262,27 @@ impl Complaint {
 
     /// An answer that is not about one device, with the vendor's word for it.
     pub(super) fn of_answer(&self, outcome: &Outcome, status: StatusCode, reason: &str) {
-        match outcome {
+        let is_said = match outcome {
             Outcome::Transient(_)
             | Outcome::Auth
             | Outcome::Permanent
             | Outcome::QuotaUntilTomorrow
             | Outcome::Config
-            | Outcome::NotEntitled => {
-                let (channel, status, reason) = (self.channel, status.as_u16(), shown(reason));
-                let outcome = outcome.name();
-                self.answered.call_once(|| {
-                    warn!(%channel, app.id = %self.app, push.id = %self.push, status, reason, outcome, "`{channel}` refused");
-                    self.remember(format!("{status} {reason}").trim_end().to_owned());
-                });
-            }
+            | Outcome::NotEntitled => true,
+            Outcome::Throttled(_) => traits(self.channel).throttles_the_app,
             Outcome::Delivered
             | Outcome::InvalidToken { .. }
             | Outcome::Suspended
-            | Outcome::Throttled(_)
             | Outcome::DeviceQuotaUntilTomorrow
-            | Outcome::Unsent => {}
+            | Outcome::Unsent => false,
+        };
+        if is_said {
+            let (channel, status, reason) = (self.channel, status.as_u16(), shown(reason));
+            let outcome = outcome.name();
+            self.answered.call_once(|| {
+                warn!(%channel, app.id = %self.app, push.id = %self.push, status, reason, outcome, "`{channel}` refused");
+                self.remember(format!("{status} {reason}").trim_end().to_owned());
+            });
         }
     }
 
