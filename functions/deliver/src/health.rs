@@ -148,11 +148,22 @@ impl Deliver {
     /// A vendor that asks for time gets it from everyone.
     pub(crate) async fn slow_down(&self, app: &App, channel: Channel, wait: Duration) {
         let (scope, now) = (channel::scope(app, channel), self.clock.now());
-        let wait = wait.clamp(SHORTEST_PAUSE, LONGEST_WAIT);
-        if let Err(error) = self.pace.push_back(scope, channel, wait, now).await {
+        if let Err(error) = self.pace.push_back(scope, channel, pause(wait), now).await {
             warn!(app.id = %app.id, %channel, error = chain(&error), "The channel could not be slowed down");
         }
     }
+}
+
+/// For how long a whole channel is let alone whose vendor asked for so much time, or for none in particular.
+fn pause(asked: Duration) -> Duration {
+    asked.clamp(SHORTEST_PAUSE, LONGEST_WAIT)
+}
+
+/// Whether most of what was sent came to nothing for a while: whoever was not sent to would fare no better now.
+pub(crate) fn is_unwell(outcomes: &[Outcome]) -> bool {
+    let count = |meant: fn(&&Outcome) -> bool| outcomes.iter().filter(meant).count();
+    let tried = count(|outcome| **outcome != Outcome::Unsent);
+    2 * count(|outcome| matches!(outcome, Outcome::Transient(_))) > tried
 }
 
 /// The beginning of the next day of quotas.
@@ -187,6 +198,27 @@ mod tests {
             assert_eq!(health(Channel::Fcm, outcomes, doubted), expected, "{outcomes:?} {doubted}");
         }
         assert_eq!(health(Channel::Ws, &[DEAD; 9], true), Health::Well { known: false });
+    }
+
+    #[test]
+    fn a_vendor_that_asks_for_time_gets_a_second_and_no_more_than_an_hour() {
+        for (asked, expected) in [(0, 1), (1, 1), (9, 9), (3_600, 3_600), (999_999, 3_600)] {
+            assert_eq!(pause(Duration::from_secs(asked)).as_secs(), expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_vendor_is_unwell_to_whom_most_of_what_was_sent_came_to_nothing() {
+        let failed = Outcome::Transient(None);
+        for (outcomes, expected) in [
+            (vec![], false),
+            (vec![Outcome::Unsent], false),
+            (vec![failed.clone(), Outcome::Unsent, Outcome::Unsent], true),
+            (vec![failed.clone(), Outcome::Delivered, Outcome::Unsent], false),
+            (vec![failed.clone(), failed, Outcome::Delivered], true),
+        ] {
+            assert_eq!(is_unwell(&outcomes), expected, "{outcomes:?}");
+        }
     }
 
     #[test]

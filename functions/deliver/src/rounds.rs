@@ -14,6 +14,7 @@ use tracing::warn;
 
 use crate::Deliver;
 use crate::admit::NotNow;
+use crate::health::is_unwell;
 
 /// What must be left of an invocation for a round to be begun.
 const ROUND_MILLIS: i64 = 20_000;
@@ -138,13 +139,6 @@ fn disbelieve_newborn(channel: Channel, outcomes: &mut [Outcome]) -> bool {
     let is_gone = |outcome: &&mut Outcome| channel == Channel::Ws && matches!(outcome, Outcome::InvalidToken { .. });
     let gone = outcomes.iter_mut().filter(is_gone);
     gone.map(|outcome| *outcome = Outcome::Unsent).count() > 0
-}
-
-/// Whether most of what was sent came to nothing for a while: another round would do no better.
-fn is_unwell(outcomes: &[Outcome]) -> bool {
-    let count = |meant: fn(&&Outcome) -> bool| outcomes.iter().filter(meant).count();
-    let tried = count(|outcome| **outcome != Outcome::Unsent);
-    2 * count(|outcome| matches!(outcome, Outcome::Transient(_))) > tried
 }
 
 /// The places of those who go into another round.

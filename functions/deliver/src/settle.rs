@@ -12,7 +12,7 @@ use futures::{StreamExt, stream};
 use tracing::{info, warn};
 
 use crate::Deliver;
-use crate::health::tomorrow;
+use crate::health::{is_unwell, tomorrow};
 
 /// The longest that a vendor is believed when it asks for time.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
@@ -23,8 +23,7 @@ const AT_ONCE: usize = 8;
 pub(crate) fn settle(task: &DeliverTask, push: &Push, outcomes: &[Outcome], now: Timestamp) -> Done {
     let is_tried = |outcome: &Outcome| outcome.is_retryable() && !waits(task.channel, outcome);
     // A vendor that is unwell to those who were sent to is left alone by those who were not.
-    let is_unwell = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Transient(_)));
-    let others_wait = is_unwell.then(|| now.plus(queue::retry_delay(task.tries.min(limits::ATTEMPTS - 1))));
+    let others_wait = is_unwell(outcomes).then(|| now.plus(queue::retry_delay(task.tries)));
     let has_room = task.attempt < u8::MAX;
     let last = task.tries + 1 >= limits::ATTEMPTS;
     let mut done = Done::default();
@@ -248,6 +247,11 @@ mod tests {
         let done = settle(&last, &push(3_600), &[Outcome::Transient(None), Outcome::Unsent], NOW);
         assert_eq!((done.tally.failed, done.retry.as_slice(), done.is_try), (1, &[1][..], false));
         assert_eq!(done.not_before, Some(NOW.plus_secs(900)));
+        // One failure among others' deliveries is no reason to wait.
+        let last = task(Channel::Fcm, limits::ATTEMPTS - 1, &[0, 1, 2]);
+        let outcomes = [Outcome::Transient(None), Outcome::Delivered, Outcome::Unsent];
+        let done = settle(&last, &push(3_600), &outcomes, NOW);
+        assert_eq!((done.tally.failed, done.retry.as_slice(), done.not_before), (1, &[2][..], None));
         // No ledger has names for more parts of a slice.
         let end = DeliverTask { attempt: u8::MAX, ..task(Channel::Fcm, 0, &[0, 1]) };
         let done = settle(&end, &push(3_600), &[Outcome::Unsent, Outcome::Transient(None)], NOW);
