@@ -41,9 +41,10 @@ mod xiaomi;
 
 use std::{io, sync::Arc};
 
+use serde_json::{Map, Value};
+
 use self::{deliveries::Deliveries, keys::Keys, service::Service, vendor::Vendor};
 use crate::{net, threads::Threads};
-use serde_json::{Map, Value};
 
 /// The clock of the stack: milliseconds since the UNIX epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
